@@ -1,0 +1,66 @@
+# What this is: the commands of a checkout. `make demo` and `make test` need nothing but Python.
+#
+#   make demo       two sites, a real line, a real disk image; ARGS="--out DIR" goes to the demo
+#   make test       every check, then every test; what CI runs
+#   make check      only what does not run tests: format, lint, types, imports, spelling, docs
+#   make generate   write the files derived from emulator/wire/layout.py
+#   make docs       the manual, as HTML in rig/docs/_build/html
+#   make clean      remove everything that make made
+#
+# All packages go into .venv; nothing is installed outside this folder. PYTHON=... picks another
+# interpreter, PYTEST_ARGS=... goes to pytest (`make test PYTEST_ARGS="-k link"`).
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: demo test check generate docs clean
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# Two workers: the suite's own processes (sites, peers) are at work beside them.
+TEST_WORKERS ?= 2
+
+demo: $(VENV)/.run
+	@$(BIN)/dualcopy demo $(ARGS)
+
+test: check
+	@$(BIN)/pytest -q -n $(TEST_WORKERS) -m "not performance" $(PYTEST_ARGS)
+	@# Measurements last, in one process, so that nothing else takes the processor from them.
+	@# pytest ends with 5 when PYTEST_ARGS has left none of them.
+	@! grep -rqs --include='*.py' 'mark\.performance' tests || \
+	    $(BIN)/pytest -q -m performance -p no:xdist $(PYTEST_ARGS) || test $$? -eq 5
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/codespell
+	@$(MAKE) docs
+
+generate: $(VENV)/.dev
+	@$(BIN)/python -m emulator.wire.generate
+
+docs: $(VENV)/.dev
+	@$(BIN)/sphinx-build -q -W --keep-going -b html rig/docs rig/docs/_build/html
+
+clean:
+	@rm -rf $(VENV) rig/docs/_build rig/docs/_generated build dist *.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find emulator rig tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: .run has what users need, .dev what checks need; each is newer than pyproject.toml.
+$(VENV)/.run: pyproject.toml | $(VENV)/.made
+	@echo "make: installing what dualcopy needs into $(VENV) (only once)"
+	@$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	@echo "make: installing what its checks need into $(VENV) (only once)"
+	@$(PIP) install -e '.[dev,report]'
+	@touch $@
+
+$(VENV)/.made:
+	@.ci/venv $(VENV)
+	@touch $@

@@ -1,0 +1,5 @@
+"""The cache processor of patent WO 94/00816: one folder for each box of its figures.
+
+Start at `node/processor.py`, which joins the rooms; the walk of a write through them is
+drawn in the README.
+"""

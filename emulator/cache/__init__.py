@@ -1,0 +1,1 @@
+"""The track cache: what is kept in memory, and when it goes to the disk."""

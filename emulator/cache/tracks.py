@@ -1,0 +1,205 @@
+"""The directory of cached tracks: which are new, which are on the disk, which go first.
+
+A track is known by its key: the volume's index above, the track number below. Its image is an
+immutable `bytes`, so a reader, the journal, an epoch and the disk writer can share one object and
+nobody copies or locks. Dirty tracks are newer than the disk and never leave; clean ones leave
+oldest first. Pure book-keeping: reading and writing disks is asked for elsewhere.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from emulator.channel.blocks import TRACK_BYTES
+
+TRACK_BITS = 40
+TRACK_MASK = (1 << TRACK_BITS) - 1
+ZERO_TRACK = bytes(TRACK_BYTES)
+# What the interpreter keeps around each image: the bytes object, its key and two dict slots.
+IMAGE_OVERHEAD_BYTES = 250
+
+
+def track_key(volume: int, track: int) -> int:
+    """Return the key of a track of a volume.
+
+    >>> divmod(track_key(3, 7), 1 << TRACK_BITS)
+    (3, 7)
+    """
+    return volume << TRACK_BITS | track
+
+
+class TrackCache:
+    """All tracks in memory, with a bound on their number."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.tracks_max = max(64, size_bytes // (TRACK_BYTES + IMAGE_OVERHEAD_BYTES))
+        self.dirty: dict[int, bytes] = {}
+        self.clean: dict[int, bytes] = {}
+        self.fresh: dict[int, None] = {}
+        """Keys accepted since the last journal write was taken."""
+        self.undurable: dict[int, None] = {}
+        """Keys whose journal write is under way."""
+        self.pinned_tracks = 0
+        """Old and frozen images that epochs hold beyond what is cached here."""
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+        # Per volume: a volume's tracks get dirty in the order of the journal, so that the first
+        # one here is the oldest.
+        self._oldest_lsn: list[dict[int, int]] = []
+        self._writing_lsn: dict[int, int] = {}
+        self._reading: dict[int, int] = {}
+        self._overtaken: set[int] = set()
+
+    def add_volume(self) -> int:
+        """Make room in the directory for one more volume and return its index."""
+        self._oldest_lsn.append({})
+        return len(self._oldest_lsn) - 1
+
+    def get(self, key: int) -> bytes | None:
+        """Return the newest image of a track, or None when it is not cached (C10)."""
+        image = self.dirty.get(key)
+        if image is not None:
+            self.hits += 1
+            return image
+        image = self.clean.pop(key, None)
+        if image is None:
+            self.misses += 1
+            return None
+        self.clean[key] = image
+        self.hits += 1
+        return image
+
+    def peek(self, key: int) -> bytes | None:
+        """Return the newest image without counting it as a use."""
+        return self.dirty.get(key) or self.clean.get(key)
+
+    def put(self, key: int, image: bytes, lsn: int) -> bytes | None:
+        """Make `image` the newest contents, journalled at or after `lsn`; return the old image.
+
+        None means that the old contents are not in memory.
+        """
+        old = self.dirty.get(key)
+        if old is None:
+            old = self.clean.pop(key, None)
+        self.dirty[key] = image
+        waiting = self._oldest_lsn[key >> TRACK_BITS]
+        if key not in waiting:
+            waiting[key] = lsn
+        if self._reading and key in self._reading:
+            self._overtaken.add(key)
+        return old
+
+    def put_fresh(self, key: int, image: bytes, lsn: int) -> bytes | None:
+        """Do as `put` for contents that the journal does not hold durably yet.
+
+        Until `write_durable`, such a track does not go to the disk: the disk must never be ahead of the
+        journal.
+        """
+        self.fresh[key] = None
+        return self.put(key, image, lsn)
+
+    def write_taken(self) -> None:
+        """Note that a journal write with everything fresh is under way."""
+        self.undurable.update(self.fresh)
+        self.fresh = {}
+
+    def write_durable(self) -> None:
+        """Note that the journal holds everything durably that was taken."""
+        self.undurable = {}
+
+    # Reading a miss. A disk read that a write overtakes must never become the cached image.
+
+    def read_begun(self, keys: Iterable[int]) -> None:
+        """Note that tracks are being read from the disk."""
+        for key in keys:
+            self._reading[key] = self._reading.get(key, 0) + 1
+
+    def read_done(self, key: int, image: bytes) -> bytes | None:
+        """Take what the disk gave; return the newest image, or None if it must be read again."""
+        count = self._reading.pop(key)
+        if count > 1:
+            self._reading[key] = count - 1
+        newest = self.dirty.get(key) or self.clean.get(key)
+        if newest is not None:
+            return newest
+        if key in self._overtaken:
+            # Written, destaged and evicted while we read: the disk has newer contents now.
+            if count == 1:
+                self._overtaken.discard(key)
+            return None
+        self.clean[key] = image
+        self.evict()
+        return image
+
+    def read_failed(self, keys: Iterable[int]) -> None:
+        """Note that a disk read gave nothing."""
+        for key in keys:
+            count = self._reading.pop(key)
+            if count > 1:
+                self._reading[key] = count - 1
+            else:
+                self._overtaken.discard(key)
+
+    # Destage.
+
+    def dirty_tracks(self) -> int:
+        """Return how many tracks are newer than their disk."""
+        return len(self.dirty)
+
+    def waiting_tracks(self, volume: int) -> int:
+        """Return how many dirty tracks of a volume no disk write is under way for."""
+        return len(self._oldest_lsn[volume])
+
+    def oldest_lsn(self, volume: int) -> int | None:
+        """Return from where the journal is still needed for tracks not yet on the disk."""
+        waiting = next(iter(self._oldest_lsn[volume].values()), None)
+        writing = min(
+            (lsn for key, lsn in self._writing_lsn.items() if key >> TRACK_BITS == volume),
+            default=None,
+        )
+        return min((lsn for lsn in (waiting, writing) if lsn is not None), default=None)
+
+    def destage_begun(self, volume: int, tracks_max: int) -> list[tuple[int, bytes]]:
+        """Choose the oldest dirty tracks for writing; return (key, image) in device order."""
+        waiting = self._oldest_lsn[volume]
+        keys = [
+            key
+            for key in islice(waiting, tracks_max)
+            if key not in self._writing_lsn and key not in self.fresh and key not in self.undurable
+        ]
+        for key in keys:
+            self._writing_lsn[key] = waiting.pop(key)
+        keys.sort()
+        dirty = self.dirty
+        return [(key, dirty[key]) for key in keys]
+
+    def destage_done(self, written: Iterable[tuple[int, bytes]]) -> int | None:
+        """Note that the disk took these images; return the oldest lsn among them."""
+        oldest: int | None = None
+        for key, image in written:
+            lsn = self._writing_lsn.pop(key)
+            oldest = lsn if oldest is None or lsn < oldest else oldest
+            if self.dirty[key] is image and key not in self._oldest_lsn[key >> TRACK_BITS]:
+                self.clean[key] = self.dirty.pop(key)
+        self.evict()
+        return oldest
+
+    def destage_failed(self, volume: int, written: Iterable[tuple[int, bytes]]) -> None:
+        """Note that the disk refused; the tracks stay dirty, oldest first."""
+        failed = {key: self._writing_lsn.pop(key) for key, _image in written}
+        both = self._oldest_lsn[volume] | failed
+        self._oldest_lsn[volume] = dict(sorted(both.items(), key=lambda item: item[1]))
+
+    def evict(self) -> None:
+        """Let the clean tracks that were used longest ago go until the bound holds."""
+        clean = self.clean
+        over = len(clean) + len(self.dirty) + self.pinned_tracks - self.tracks_max
+        while over > 0 and clean:
+            del clean[next(iter(clean))]
+            self.evictions += 1
+            over -= 1
+
+    def full(self) -> bool:
+        """Return whether there is no room for more dirty tracks."""
+        return len(self.dirty) + self.pinned_tracks >= self.tracks_max

@@ -1,0 +1,58 @@
+"""What a host sees of a fixed-block device, whichever front end carries it.
+
+A front end holds `BlockVolume`s and is itself a `Requester`: an operation that cannot be
+answered at once is answered later through `completed`. Nothing here knows a protocol.
+"""
+
+import enum
+from typing import Protocol
+
+BLOCK_BYTES = 512
+TRACK_BYTES = 4096
+
+
+class Outcome(enum.Enum):
+    """How an operation on a volume ended."""
+
+    DONE = "done"
+    OUT_OF_RANGE = "outside the volume"
+    READ_ONLY = "the volume is read-only here: it is the secondary of a copy"
+    NOT_HERE = "the volume cannot be read here: it is the secondary of a copy"
+    DEVICE = "the device or the nonvolatile store failed"
+    CLOSING = "the site is shutting down"
+
+
+class Requester(Protocol):
+    """Whoever asked; told when an operation that had to wait has ended."""
+
+    def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
+        """Take the outcome of the operation called `cookie`; `data` is what a read read."""
+
+
+class BlockVolume(Protocol):
+    """One device as a run of bytes, addressed in any alignment.
+
+    `write`, `zero` and `flush` are always answered through `Requester.completed`, never before
+    they return. A write is complete when the group's acknowledgement level is reached.
+    """
+
+    name: str
+    size_bytes: int
+
+    def writable(self) -> bool:
+        """Return whether hosts may write here now (False on the secondary of a copy)."""
+
+    def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
+        """Return the bytes at once when they are in the cache; else None, and answer later."""
+
+    def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
+        """Accept new contents."""
+
+    def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:
+        """Make a range read as zeros; also what a trim does here."""
+
+    def flush(self, who: Requester, cookie: int) -> None:
+        """Answer when everything completed so far survives a loss of power."""
+
+    def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
+        """Return runs of (length, is data) that cover the range; False reads as zeros."""

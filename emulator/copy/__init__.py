@@ -1,0 +1,1 @@
+"""Remote dual copy: groups, roles, positions, resynchronisation."""

@@ -1,0 +1,355 @@
+"""A consistency group at one site: its volumes, its order, its role and its state.
+
+Every host write of the group's volumes passes `accept_*` and gets the next csn (O1); the batch
+of one turn becomes one journal entry. What to do with the other site is left to `primary.py` and
+`secondary.py`, which hold this object.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.cache.tracks import TRACK_BITS
+from emulator.channel.blocks import TRACK_BYTES, Outcome
+from emulator.copy.dirty_map import DirtyMap
+from emulator.copy.levels import AckLevel, OnLinkLoss
+from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
+from emulator.copy.replies import Replies
+from emulator.copy.services import Services
+from emulator.copy.states import PairState, Role, Signal, next_state
+from emulator.copy.stream import HOST_ENTRY, Stream
+from emulator.events import PairChanged
+from emulator.nvs.journal import EntryKind
+from emulator.record.changes import encode_part, encode_run, encode_zeros
+from emulator.wire.checksum import CHAIN_NONE, Buffer
+
+# One journal entry carries at most this much, so that it fits a small ring with room to spare.
+ENTRY_BYTES_MAX = 1 << 20
+# Headers that a host write adds to its data in the journal: its parts, and its entry's share.
+CHANGE_BYTES_MAX = 256
+# Acceptance times kept for the exposure figure; beyond that it is rounded up.
+ACCEPTED_TIMES_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class GroupVolume:
+    """A volume of the group: its index on the wire and in the site's cache."""
+
+    name: str
+    size_bytes: int
+    index: int
+    site_index: int
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks the volume has; the last may be partly beyond its end."""
+        return -(-self.size_bytes // TRACK_BYTES)
+
+    def site_key(self, group_key: int) -> int:
+        """Return the cache's key for a key of the group."""
+        return group_key + ((self.site_index - self.index) << TRACK_BITS)
+
+
+class _Batch:
+    """Host writes that will be one journal entry."""
+
+    __slots__ = ("changes", "csn_first", "csn_last", "parts", "size_bytes")
+
+    def __init__(self, csn_first: int) -> None:
+        self.csn_first = csn_first
+        self.csn_last = csn_first
+        self.changes = 0
+        self.parts: list[Buffer] = []
+        self.size_bytes = 0
+
+
+class Group:
+    """One consistency group at this site."""
+
+    def __init__(  # noqa: PLR0913 - what a group is made of
+        self,
+        services: Services,
+        name: str,
+        number: int,
+        link: str,
+        volumes: list[GroupVolume],
+        maps: list[DirtyMap],
+        ack: AckLevel,
+        on_link_loss: OnLinkLoss,
+    ) -> None:
+        self.services = services
+        self.name = name
+        self.number = number
+        self.link = link
+        self.volumes = volumes
+        self.maps = maps
+        self.ack = ack
+        self.on_link_loss = on_link_loss
+        self.role = Role.NONE
+        self.state = PairState.WAITING
+        self.reason = "never connected"
+        self.lineage: list[Generation] = []
+        self.csn = 0
+        self.durable_csn = 0
+        self.consistent = True
+        self.copy_number = 0
+        """Names one copying from the dirty map; 0 when none is under way."""
+        self.map_mode = False
+        """The dirty map, not the journal, knows what the other site lacks (F8)."""
+        self.stopped = ""
+        """Why this secondary takes no records, until it is started again."""
+        self.frozen = False
+        self.suspended = False
+        self.held: deque[Callable[[], None]] = deque()
+        """Host writes that wait for the end of a freeze."""
+        self.replies = Replies()
+        self.stream = Stream(services, link, number, Position(0, 0, CHAIN_NONE))
+        self.accepted_ns: deque[tuple[int, int]] = deque()
+        self.host_writes = 0
+        self.host_bytes = 0
+        self._batches: list[_Batch] = []
+        self._reserved_bytes = 0
+        self._writing_csn = 0
+        self._suspension_saved = True
+
+    # Host writes.
+
+    def refusal(self) -> Outcome | None:
+        """Return why a host may not write here now, or None."""
+        if self.role in (Role.PRIMARY, Role.NONE):
+            return None
+        return Outcome.READ_ONLY
+
+    def begin_write(self) -> int:
+        """Give one host write its csn (O1)."""
+        self.csn += 1
+        batches = self._batches
+        if not batches or batches[-1].size_bytes >= ENTRY_BYTES_MAX:
+            batches.append(_Batch(self.csn))
+        batches[-1].csn_last = self.csn
+        return self.csn
+
+    def accept_run(self, volume: GroupVolume, track: int, data: bytes, tracks: int) -> None:
+        """Accept whole tracks into the batch, the open epoch and the cache."""
+        batch = self._batches[-1]
+        encode_run(batch.parts, volume.index, track, data)
+        batch.changes += 1
+        batch.size_bytes += len(data) + 32
+        cache = self.services.cache
+        lsn = self.services.journal.tail_lsn
+        key = volume.site_index << TRACK_BITS | track
+        wire_key = volume.index << TRACK_BITS | track
+        note = self.stream.open.whole if self.noting() else None
+        for number in range(tracks):
+            image = data if tracks == 1 else data[number * TRACK_BYTES : (number + 1) * TRACK_BYTES]
+            old = cache.put_fresh(key + number, image, lsn)
+            if note is not None:
+                note(wire_key + number, image, old)
+        if self.map_mode:
+            self.maps[volume.index].mark_all(range(track, track + tracks))
+
+    def accept_part(  # noqa: PLR0913 - one change's fields
+        self, volume: GroupVolume, track: int, offset: int, data: bytes, image: bytes, old: bytes
+    ) -> None:
+        """Accept a part of one track; `image` is the track with it."""
+        batch = self._batches[-1]
+        encode_part(batch.parts, volume.index, track, offset, data)
+        batch.changes += 1
+        batch.size_bytes += len(data) + 16
+        lsn = self.services.journal.tail_lsn
+        self.services.cache.put_fresh(volume.site_index << TRACK_BITS | track, image, lsn)
+        if self.noting():
+            key = volume.index << TRACK_BITS | track
+            self.stream.open.part(key, image, old, offset, offset + len(data))
+        if self.map_mode:
+            self.maps[volume.index].mark(track)
+
+    def accept_zeros(self, volume: GroupVolume, track: int, tracks: int, zero: bytes) -> None:
+        """Accept that whole tracks become zero."""
+        batch = self._batches[-1]
+        encode_zeros(batch.parts, volume.index, track, tracks)
+        batch.changes += 1
+        batch.size_bytes += 16
+        cache = self.services.cache
+        lsn = self.services.journal.tail_lsn
+        key = volume.site_index << TRACK_BITS | track
+        wire_key = volume.index << TRACK_BITS | track
+        noting = self.noting()
+        for number in range(tracks):
+            old = cache.put_fresh(key + number, zero, lsn)
+            if noting:
+                self.stream.open.whole(wire_key + number, zero, old)
+        if self.map_mode:
+            self.maps[volume.index].mark_all(range(track, track + tracks))
+
+    def noting(self) -> bool:
+        """Return whether host writes go into the stream's open epoch."""
+        return self.role is Role.PRIMARY and not self.map_mode
+
+    # The journal.
+
+    def can_accept(self, length: int) -> bool:
+        """Return whether the journal has room for a host write of `length` bytes now."""
+        return not self.frozen and self.services.journal.can_reserve(length + CHANGE_BYTES_MAX)
+
+    def reserve(self, length: int) -> None:
+        """Promise journal room to a host write that is about to be accepted."""
+        reserved = 2 * (length + CHANGE_BYTES_MAX)
+        self._reserved_bytes += reserved
+        self.services.journal.reserved_bytes += reserved
+
+    def flush_batches(self) -> None:
+        """Append what this turn accepted to the journal; its room was promised."""
+        if not self._batches:
+            return
+        journal = self.services.journal
+        journal.reserved_bytes -= self._reserved_bytes
+        self._reserved_bytes = 0
+        for batch in self._batches:
+            head = HOST_ENTRY.pack(batch.csn_first, batch.changes)
+            lsn = journal.append(
+                EntryKind.HOST,
+                self.number,
+                batch.csn_last,
+                self.generation(),
+                [head, *batch.parts],
+            )
+            if self.noting():
+                self.stream.journalled(lsn)
+            if self.role is Role.PRIMARY:
+                self._note_accepted(batch.csn_last, self.services.now_ns)
+        self._batches.clear()
+
+    def _note_accepted(self, csn: int, now_ns: int) -> None:
+        accepted = self.accepted_ns
+        if len(accepted) < ACCEPTED_TIMES_MAX:
+            accepted.append((csn, now_ns))
+        else:
+            # The newest note covers more writes from now on; exposure is then never understated.
+            accepted[-1] = (csn, accepted[-1][1])
+
+    def all_journalled(self) -> bool:
+        """Return whether every accepted write has its place in the journal."""
+        return not self._batches
+
+    def write_taken(self) -> None:
+        """Note that a journal write with everything accepted is under way."""
+        self._writing_csn = self.csn
+
+    def write_durable(self) -> None:
+        """Note that the journal write under way is durable."""
+        if self.role in (Role.PRIMARY, Role.NONE):
+            self.durable_csn = max(self.durable_csn, self._writing_csn)
+
+    def retained_lsn(self) -> int | None:
+        """Return from where the journal is needed for the other site."""
+        if self.role is Role.PRIMARY and not self.map_mode:
+            return self.stream.retained_lsn()
+        return None
+
+    # Completion.
+
+    def release(self) -> None:
+        """Tell hosts what is complete now, by the group's acknowledgement level."""
+        if not self.replies:
+            return
+        csn = self.durable_csn
+        if self.role is Role.PRIMARY and self.ack not in (AckLevel.NVS, AckLevel.VOLATILE):
+            csn = self._remote_csn(csn)
+        elif self.ack is AckLevel.VOLATILE:
+            csn = self.csn
+        self.replies.release(csn)
+
+    def _remote_csn(self, csn: int) -> int:
+        if self.state is PairState.DUPLEX or self.on_link_loss is OnLinkLoss.HOLD:
+            applied = self.ack is AckLevel.REMOTE_APPLIED
+            return min(csn, self.stream.applied_csn if applied else self.stream.acked.csn)
+        # A-honest: not in duplex, and that is durable, so the local copy alone may answer.
+        return csn if self._suspension_saved else min(csn, self.stream.acked.csn)
+
+    def suspension_saved(self) -> None:
+        """Note that leaving duplex is durable (A-honest)."""
+        self._suspension_saved = True
+
+    # State.
+
+    def signal(self, signal: Signal, reason: str) -> None:
+        """Move to the next state and report it."""
+        before = self.state
+        self.state = next_state(before, signal)
+        self.reason = reason
+        if self.state is not PairState.DUPLEX and before is PairState.DUPLEX:
+            self._suspension_saved = False
+            self.services.save_soon(self.suspension_saved)
+        if self.state is not before:
+            self.services.emit(
+                PairChanged(self.name, self.role.value, before.value, self.state.value, reason)
+            )
+
+    def generation(self) -> int:
+        """Return the number of the newest generation."""
+        return self.lineage[-1].number if self.lineage else 0
+
+    def position(self) -> Position:
+        """Return how far this site's copy has come, with the newest provable chain hash."""
+        if self.role is Role.PRIMARY:
+            return Position(self.generation(), self.csn, self.stream.newest_chain())
+        return self.stream.acked
+
+    def forget_accepted(self, csn: int) -> None:
+        """Drop the acceptance times of writes that the other site has."""
+        accepted = self.accepted_ns
+        while accepted and accepted[0][0] <= csn:
+            accepted.popleft()
+
+    def lag(self) -> dict[str, int]:
+        """Return how far the other site is behind (V3)."""
+        acked = self.stream.acked.csn
+        self.forget_accepted(acked)
+        accepted = self.accepted_ns
+        records = max(0, self.csn - acked) if self.role is Role.PRIMARY else 0
+        exposure = self.services.now_ns - accepted[0][1] if accepted and records else 0
+        return {
+            "records": records,
+            "bytes": self._waiting_bytes() if records else 0,
+            "exposure_ns": max(0, exposure),
+        }
+
+    def _waiting_bytes(self) -> int:
+        if self.map_mode:
+            return sum(found.dirty_tracks() for found in self.maps) * TRACK_BYTES
+        return self.stream.waiting_bytes()
+
+    def to_superblock(self) -> dict[str, Any]:
+        """Return what of this group must survive."""
+        acked = self.stream.acked
+        return {
+            "role": self.role.value,
+            "state": self.state.value,
+            "lineage": encode_lineage(self.lineage),
+            "acked": [acked.generation, acked.csn, acked.chain.hex()],
+            "csn": self.durable_csn,
+            "consistent": self.consistent,
+            "copy_number": self.copy_number,
+            "map_mode": self.map_mode,
+            "suspended": self.suspended,
+            "volumes": [[volume.name, volume.size_bytes] for volume in self.volumes],
+        }
+
+    def from_superblock(self, saved: dict[str, Any]) -> None:
+        """Take up where the superblock says we stopped."""
+        generation, csn, chain = saved["acked"]
+        self.role = Role(saved["role"])
+        self.lineage = decode_lineage(saved["lineage"])
+        self.csn = self.durable_csn = saved["csn"]
+        self.consistent = saved["consistent"]
+        self.copy_number = saved["copy_number"]
+        self.map_mode = saved["map_mode"]
+        self.suspended = saved["suspended"]
+        self.stream.restart_at(Position(generation, csn, bytes.fromhex(chain)))
+        self.stream.generation = self.generation()
+        self.stream.open.lineage = self.generation()
+        if saved["state"] != PairState.WAITING.value:
+            self.state = PairState.SUSPENDED
+            self.reason = "restarted; the other site has not answered yet"

@@ -1,0 +1,327 @@
+"""The primary's side of a copy: decide by ancestry, replay, copy tracks, give up order, confirm.
+
+Each thing that takes time is a generator: negotiate with a secondary that appeared, copy what
+the dirty map says, hand the role over. A session number tells a generator that the link it
+began on is gone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
+from emulator.copy.group import Group
+from emulator.copy.lineage import Ancestry, Position, relation
+from emulator.copy.messages import PeerPosition, chain, encode_text, number
+from emulator.copy.services import ReadTracks, Saved, Step, Until
+from emulator.copy.states import PairState, Role, Signal
+from emulator.events import CopyProgress, JournalOverflow
+from emulator.record.changes import RecordHead, encode_head
+from emulator.record.epoch import canonical_body
+from emulator.wire.checksum import CHAIN_NONE
+from emulator.wire.layout import RecordKind
+
+# One record of copied tracks: as large as a record of changes, for the same reason.
+COPY_TRACKS = 256
+# Copied records that the other site has not confirmed yet.
+COPY_RECORDS_MAX = 4
+_CAN_REPLAY = (Ancestry.SAME, Ancestry.BEHIND)
+_CAN_COPY = (*_CAN_REPLAY, Ancestry.TRIMMED, Ancestry.EMPTY)
+
+
+class Primary:
+    """What a group does while this site is its primary."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.services = group.services
+        self._session = 0
+        self._base = 0
+        """Copy number of the last copying begun on this link; the other site repeats it."""
+        self._caught_up_csn: int | None = None
+        self._unconfirmed: dict[int, list[tuple[int, int]]] = {}
+        """Number of each copied record not confirmed -> (volume, bit) that it completes."""
+        self._copied_records = 0
+        self._overflowing = False
+        self._pinned_lsn: int | None = None
+        self.peer: PeerPosition | None = None
+        self.copied_tracks = 0
+
+    def link_lost(self, reason: str) -> None:
+        """Stop the stream; what was not confirmed stays in the journal."""
+        self._session += 1
+        self._base = 0
+        self.peer = None
+        self._unconfirmed.clear()
+        self.group.stream.stop()
+        if self.group.state is not PairState.REFUSED:
+            self.group.signal(Signal.LINK_LOST, reason)
+
+    def retained_lsn(self) -> int | None:
+        """Return from where the journal is needed until an overflow is durable."""
+        return self._pinned_lsn
+
+    # A secondary appeared.
+
+    def peer_appeared(self, peer: PeerPosition) -> None:
+        """Decide by ancestry how the secondary is brought up to date (R5)."""
+        self.peer = peer
+        if not self.group.suspended:
+            self.services.start(self._negotiate(peer, self._session))
+
+    def _negotiate(self, peer: PeerPosition, session: int) -> Step:
+        group, stream = self.group, self.group.stream
+        if not group.map_mode and peer.position.csn > stream.acked.csn:
+            yield from stream.prove(peer.position.csn)
+        yield Until(lambda: not self._overflowing)
+        if session != self._session:
+            return
+        verdict = relation(
+            group.lineage,
+            Position(group.generation(), group.csn, stream.newest_chain()),
+            stream.known_chains(),
+            peer.lineage,
+            peer.position,
+        )
+        if verdict not in _CAN_COPY:
+            self._refuse(verdict, peer)
+            return
+        stream.epoch_tracks_max = min(self.services.epoch_tracks_max, peer.epoch_tracks)
+        copying = bool(group.copy_number) or group.map_mode
+        mid_copy = not peer.consistent
+        resumable = (
+            verdict in _CAN_REPLAY and mid_copy and peer.copy_number == group.copy_number != 0
+        )
+        if verdict in _CAN_REPLAY and not copying and not mid_copy:
+            self._replay(peer)
+        elif resumable and not group.map_mode:
+            stream.confirmed(peer.position.csn, peer.position.chain)
+            stream.begin(deltas=False)
+            group.signal(Signal.COPY_BEGUN, "copying goes on where it stopped")
+            self.services.start(self._copy(session))
+        else:
+            # Bits say what the other site lacks only if its copy is the one they were kept for.
+            trusted = (verdict in _CAN_REPLAY and not mid_copy) or (
+                mid_copy
+                and peer.copy_number == group.copy_number != 0
+                and peer.position.csn >= stream.acked.csn
+            )
+            yield from self._begin_copy(session, verdict, everything=not trusted)
+
+    def _replay(self, peer: PeerPosition) -> None:
+        group, stream = self.group, self.group.stream
+        stream.confirmed(peer.position.csn, peer.position.chain)
+        stream.applied_csn = stream.acked.csn
+        self._caught_up_csn = group.csn
+        stream.begin(deltas=True)
+        group.signal(
+            Signal.REPLAY_BEGUN,
+            f"replaying {group.csn - stream.acked.csn} records from the journal",
+        )
+        self._check_caught_up()
+
+    def _refuse(self, verdict: Ancestry, peer: PeerPosition) -> None:
+        group = self.group
+        group.signal(
+            Signal.REFUSED,
+            f"{verdict.value}: primary at csn {group.csn}, secondary at csn {peer.position.csn} "
+            f"of generation {peer.position.generation:016x}; nothing was changed. Choose which "
+            f"site's changes to give up",
+        )
+
+    # Copying from the dirty map.
+
+    def _begin_copy(self, session: int, verdict: Ancestry, *, everything: bool) -> Step:
+        group, stream = self.group, self.group.stream
+        if not group.map_mode:
+            yield from self._overflow_steps()
+        if session != self._session:
+            return
+        if everything:
+            for found in group.maps:
+                found.fill()
+        # From here on host writes go into epochs again; all before is under the map's bits.
+        yield Until(group.all_journalled)
+        if session != self._session:
+            return
+        position = stream.gap_position(group.csn, self.services.fresh_number())
+        stream.restart_at(position)
+        group.map_mode = False
+        group.copy_number = self.services.fresh_number() | 1
+        self._pinned_lsn = self.services.journal.tail_lsn
+        yield Saved()
+        self._pinned_lsn = None
+        if session != self._session:
+            return
+        self._base = group.copy_number
+        dirty = sum(found.dirty_tracks() for found in group.maps)
+        self._send(
+            RecordKind.RESYNC_BEGIN,
+            copy=group.copy_number,
+            generation=position.generation,
+            lineage=[list(row) for row in _lineage_rows(group)],
+            csn=position.csn,
+            chain=position.chain.hex(),
+        )
+        stream.begin(deltas=False)
+        group.signal(Signal.COPY_BEGUN, f"{verdict.value}: copying {dirty} tracks")
+        self.services.emit(CopyProgress(group.name, "begun", dirty, position.csn))
+        yield from self._copy(session)
+
+    def _copy(self, session: int) -> Step:
+        """Send every track under a set bit, then tell the other site where its copy is whole."""
+        group = self.group
+
+        def stale() -> bool:
+            return session != self._session
+
+        def room() -> bool:
+            return stale() or (
+                len(self._unconfirmed) < COPY_RECORDS_MAX
+                and self.services.link_room_bytes(group.link) > 0
+            )
+
+        for volume, found in zip(group.volumes, group.maps, strict=True):
+            bit = found.next_bit(0)
+            while bit is not None:
+                yield Until(room)
+                if stale():
+                    return
+                bits = [bit]
+                tracks = list(found.tracks_of(bit))
+                bit = found.next_bit(bit + 1)
+                while bit is not None and len(tracks) + found.tracks_per_bit <= COPY_TRACKS:
+                    bits.append(bit)
+                    tracks.extend(found.tracks_of(bit))
+                    bit = found.next_bit(bit + 1)
+                for start in range(0, len(tracks), COPY_TRACKS):
+                    part = tracks[start : start + COPY_TRACKS]
+                    last = start + COPY_TRACKS >= len(tracks)
+                    done = [(volume.index, b) for b in bits] if last else []
+                    yield Until(room)
+                    yield from self._copy_tracks(volume.index, part, done, stale)
+                    if stale():
+                        return
+        yield Until(lambda: stale() or not self._unconfirmed)
+        if stale():
+            return
+        self._send(RecordKind.RESYNC_END, copy=group.copy_number, csn=group.csn)
+        self._caught_up_csn = group.csn
+
+    def _copy_tracks(
+        self,
+        volume: int,
+        tracks: list[int],
+        done: list[tuple[int, int]],
+        stale: Callable[[], bool],
+    ) -> Step:
+        group = self.group
+        site = group.volumes[volume].site_index << TRACK_BITS
+        images = yield ReadTracks([site | track for track in tracks])
+        if stale():
+            return
+        changes = [(volume << TRACK_BITS | key & TRACK_MASK, 0, images[key]) for key in sorted(images)]
+        count, body = canonical_body(changes)
+        self._copied_records += 1
+        head = RecordHead(
+            group.generation(), self._copied_records, group.csn, CHAIN_NONE, CHAIN_NONE, 0, count
+        )
+        self._unconfirmed[self._copied_records] = done
+        self.copied_tracks += len(tracks)
+        self.services.link_send(
+            group.link, RecordKind.RESYNC_TRACKS, group.number, group.csn, [encode_head(head), body]
+        )
+
+    # Confirmations.
+
+    def durable(self, fields: dict[str, Any]) -> None:
+        """Take the other site's word for what it has durable and applied."""
+        group, stream = self.group, self.group.stream
+        if not stream.flowing or number(fields, "base") != self._base:
+            # Sent before we decided, or before the other site saw that copying begins.
+            return
+        csn = number(fields, "csn")
+        if csn >= stream.acked.csn and not stream.confirmed(csn, chain(fields)):
+            self.services.link_refuse(group.link, f"the copy's chain hash at csn {csn} differs")
+            group.signal(Signal.REFUSED, f"the copy's chain hash at csn {csn} is not what was sent")
+            return
+        stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
+        group.forget_accepted(stream.acked.csn)
+        copied = number(fields, "copied")
+        for record in [n for n in self._unconfirmed if n <= copied]:
+            for volume, bit in self._unconfirmed.pop(record):
+                group.maps[volume].clear(bit)
+        if group.copy_number and fields.get("copy") == 0 and not self._unconfirmed:
+            self._copy_done()
+        self._check_caught_up()
+
+    def _copy_done(self) -> None:
+        group = self.group
+        group.copy_number = 0
+        group.stream.deltas = True
+        self.services.save_soon()
+        self.services.emit(CopyProgress(group.name, "ended", 0, group.stream.acked.csn))
+
+    def _check_caught_up(self) -> None:
+        group = self.group
+        if (
+            self._caught_up_csn is not None
+            and not group.copy_number
+            and group.stream.flowing
+            and group.stream.acked.csn >= self._caught_up_csn
+        ):
+            self._caught_up_csn = None
+            group.signal(Signal.CAUGHT_UP, "the copy is current")
+            self.services.save_soon()
+
+    # Giving up order.
+
+    def overflow(self, reason: str) -> None:
+        """Let the dirty map take over from the journal, with an announcement (F8)."""
+        if not self.group.map_mode and not self._overflowing:
+            self.services.start(self._overflow_and_restart(reason))
+
+    def _overflow_and_restart(self, reason: str) -> Step:
+        group = self.group
+        self.services.emit(JournalOverflow(group.name, group.csn, reason))
+        # Whatever copies or negotiates now works on a map that is about to change.
+        self._session += 1
+        session = self._session
+        self._unconfirmed.clear()
+        yield from self._overflow_steps()
+        if session == self._session and self.peer is not None and not group.suspended:
+            yield from self._begin_copy(session, Ancestry.TRIMMED, everything=False)
+
+    def _overflow_steps(self) -> Step:
+        """Mark everything not confirmed in the map, make that durable, then let go of it."""
+        group, stream = self.group, self.group.stream
+        if self._overflowing:
+            yield Until(lambda: not self._overflowing)
+            return
+        self._overflowing = True
+        try:
+            self._pinned_lsn = stream.retained_lsn()
+            stream.stop()
+            group.map_mode = True
+            for key in stream.keys():
+                group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
+            for closed in list(stream.closed):
+                if closed.epoch is None:
+                    yield from stream.load(closed)
+                    assert closed.epoch is not None
+                    for key in closed.epoch.images:
+                        group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
+                    closed.epoch = None
+            yield Saved()
+            stream.restart_at(stream.acked)
+            self._pinned_lsn = None
+        finally:
+            self._overflowing = False
+
+    def _send(self, kind: RecordKind, **fields: object) -> None:
+        self.services.link_send(
+            self.group.link, kind, self.group.number, self.group.csn, encode_text(**fields)
+        )
+
+
+def _lineage_rows(group: Group) -> list[list[Any]]:
+    return group.to_superblock()["lineage"]  # type: ignore[no-any-return]

@@ -1,0 +1,36 @@
+"""Hosts that wait to be told that their write is complete.
+
+One queue in csn order for each group. How far it may be answered is decided by the group's
+acknowledgement level; here is only the order.
+"""
+
+from collections import deque
+
+from emulator.channel.blocks import Outcome, Requester
+
+
+class Replies:
+    """The host operations of one group that are not complete yet."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Requester, int]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, csn: int, who: Requester, cookie: int) -> None:
+        """Let an operation wait until everything up to `csn` is safe."""
+        self._waiting.append((csn, who, cookie))
+
+    def release(self, csn: int) -> None:
+        """Tell every host whose operation is covered by `csn` that it is complete."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= csn:
+            _csn, who, cookie = waiting.popleft()
+            who.completed(cookie, Outcome.DONE, [])
+
+    def refuse(self, outcome: Outcome) -> None:
+        """Tell every waiting host that its operation failed."""
+        while self._waiting:
+            _csn, who, cookie = self._waiting.popleft()
+            who.completed(cookie, outcome, [])

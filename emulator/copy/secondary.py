@@ -1,0 +1,408 @@
+"""The secondary's side of a copy: journal each record, confirm it durable, apply epochs whole.
+
+Records arrive whole and in order. Each is checked against the chain (R5), its deltas are laid
+over their bases (C5), and its canonical form is journalled; only when an epoch's last record is
+durable is the epoch applied, all of it in one step (O3, O7). Nothing is confirmed before it is
+durable here.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
+from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.group import Group
+from emulator.copy.lineage import Position, decode_lineage
+from emulator.copy.messages import chain, decode_text, encode_text, number
+from emulator.copy.services import ReadTracks, Saved, Step, Until
+from emulator.copy.states import PairState, Signal
+from emulator.errors import DeviceError, PeerError
+from emulator.events import CopyProgress, RecordRejected
+from emulator.nvs.journal import EntryKind
+from emulator.record.changes import (
+    RECORD_HEAD_BYTES,
+    BadRecordError,
+    Delta,
+    RecordHead,
+    apply_delta,
+    decode_changes,
+    decode_head,
+    encode_head,
+    record_chain,
+    track_pieces,
+)
+from emulator.record.epoch import canonical_body
+from emulator.wire.checksum import Buffer
+from emulator.wire.layout import RecordKind
+
+Pieces = list[tuple[int, int, bytes]]
+"""(key, start, data) of each change, in key order."""
+
+
+class _Durable(NamedTuple):
+    """Something journalled: what becomes true once the journal is durable up to `end_lsn`."""
+
+    first_lsn: int
+    end_lsn: int
+    pieces: Pieces
+    position: Position | None
+    """The position after the epoch that these pieces complete; None for copied tracks."""
+    copied: int
+
+
+class StopApplyError(Exception):
+    """The copy must not go on; says why."""
+
+
+class Secondary:
+    """What a group does while this site is its secondary."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.services = group.services
+        self.received_csn = 0
+        self.applied_records = 0
+        self._session = 0
+        self._queue: deque[tuple[int, bytes]] = deque()
+        self._staged: Pieces = []
+        self._staged_lsn: int | None = None
+        self._chain = group.stream.acked.chain
+        self._durable: deque[_Durable] = deque()
+        self._position = group.stream.acked
+        """Journalled, not necessarily durable."""
+        self._base = 0
+        self._copied = 0
+        self._copy_end_csn: int | None = None
+        self._copy_said = group.copy_number
+        """The copying under way, as the primary is told; 0 only once its end is durable."""
+        self._said: tuple[object, ...] = ()
+
+    def settled(self) -> bool:
+        """Return whether everything journalled is applied."""
+        return not self._durable
+
+    def link_up(self) -> None:
+        """Begin to take records from a new session of the link."""
+        self._session += 1
+        self._queue.clear()
+        self._base = 0
+        self._copied = 0
+        self._copy_end_csn = None
+        self._said = ()
+        self._position = self.group.stream.acked
+        self._copy_said = self.group.copy_number
+        self._forget_staged()
+        self.services.start(self._work(self._session))
+
+    def link_lost(self, reason: str) -> None:
+        """Drop what is not whole: records of an epoch that did not end."""
+        self._session += 1
+        for _kind, data in self._queue:
+            self.services.link_release(self.group.link, len(data))
+        self._queue.clear()
+        self._forget_staged()
+        if self.group.state is not PairState.REFUSED:
+            self.group.signal(Signal.LINK_LOST, reason)
+
+    def received(self, kind: int, data: bytes) -> None:
+        """Take a record from the link; it is worked on in order."""
+        self._queue.append((kind, data))
+
+    def retained_lsn(self) -> int | None:
+        """Return from where the journal is needed for what is not applied yet."""
+        if self._durable:
+            return self._durable[0].first_lsn
+        return self._staged_lsn
+
+    def pinned_tracks(self) -> int:
+        """Return how many images wait here to be applied."""
+        return len(self._staged) + sum(len(waiting.pieces) for waiting in self._durable)
+
+    def _forget_staged(self) -> None:
+        self._staged = []
+        self._staged_lsn = None
+        self._chain = self._position.chain
+
+    # Working on records, in order.
+
+    def _work(self, session: int) -> Step:
+        group = self.group
+
+        def ready() -> bool:
+            return session != self._session or bool(self._queue)
+
+        while True:
+            yield Until(ready)
+            if session != self._session:
+                return
+            kind, data = self._queue.popleft()
+            try:
+                yield from self._record(kind, data, session)
+            except (BadRecordError, PeerError, StopApplyError) as error:
+                self._reject(error)
+            finally:
+                # Released once, whatever became of it: the link counts every byte.
+                self.services.link_release(group.link, len(data))
+            if session != self._session:
+                return
+
+    def _record(self, kind: int, data: bytes, session: int) -> Step:
+        if kind == RecordKind.CHANGES:
+            yield from self._changes(data, session)
+        elif kind == RecordKind.RESYNC_TRACKS:
+            yield from self._copied_tracks(data, session)
+        elif kind == RecordKind.RESYNC_BEGIN:
+            yield from self._copy_begin(data)
+        elif kind == RecordKind.RESYNC_END:
+            self._copy_end(data)
+
+    def _reject(self, error: Exception) -> None:
+        group = self.group
+        self.services.emit(RecordRejected(group.name, self._position.csn, str(error)))
+        if isinstance(error, StopApplyError):
+            group.stopped = str(error)
+            group.signal(Signal.REFUSED, str(error))
+        self._session += 1
+        self.services.link_refuse(group.link, str(error))
+
+    def _changes(self, data: bytes, session: int) -> Step:
+        head = decode_head(data)
+        self._check_order(head)
+        changes = decode_changes(memoryview(data)[RECORD_HEAD_BYTES:], head.changes)
+        body: Buffer = memoryview(data)[RECORD_HEAD_BYTES:]
+        count = head.changes
+        pieces: Pieces = []
+        deltas = [change for change in changes if isinstance(change, Delta)]
+        if deltas:
+            # Bases are the contents after the epoch before this one, so that must be applied.
+            yield Until(lambda: session != self._session or not self._durable)
+            keys = [delta.volume << TRACK_BITS | delta.track for delta in deltas]
+            images = yield from self._read(keys)
+            if session != self._session:
+                return
+        for change in changes:
+            self._check_inside(change.volume, change.track, getattr(change, "tracks", 0))
+            if isinstance(change, Delta):
+                pieces.append(self._resolved(change, images))
+            else:
+                pieces.extend(track_pieces(change))
+        if deltas:
+            count, body = canonical_body(pieces)
+        after = record_chain(
+            self._chain, head.lineage, head.csn_first, head.csn_last, head.final, count, body
+        )
+        if after != head.chain_after:
+            raise StopApplyError(
+                f"record of csn {head.csn_first} to {head.csn_last}: its chain hash does not match "
+                f"its contents"
+            )
+        entry = [encode_head(head._replace(changes=count)), body]
+        lsn = yield from self._append(EntryKind.RECEIVED, head.csn_last, head.lineage, entry, session)
+        if lsn is None:
+            return
+        self._chain = after
+        if self._staged_lsn is None:
+            self._staged_lsn = lsn
+        self._staged.extend(pieces)
+        self.received_csn = head.csn_last
+        if head.final:
+            position = Position(head.lineage, head.csn_last, after)
+            self._position = position
+            end_lsn = self.services.journal.tail_lsn
+            self._durable.append(
+                _Durable(self._staged_lsn, end_lsn, self._staged, position, 0)
+            )
+            self._staged = []
+            self._staged_lsn = None
+            if len(self._durable) == 1:
+                self.services.start(self._apply())
+
+    def _check_order(self, head: RecordHead) -> None:
+        expected = self._position.csn + 1
+        if head.chain_before != self._chain or head.csn_first != expected:
+            raise StopApplyError(
+                f"record of csn {head.csn_first} to {head.csn_last} does not follow csn "
+                f"{self._position.csn}: its chain hash is another one"
+            )
+        if head.csn_last < head.csn_first:
+            raise BadRecordError(f"record of csn {head.csn_first} to {head.csn_last} ends early")
+
+    def _check_inside(self, volume: int, track: int, tracks: int) -> None:
+        volumes = self.group.volumes
+        if volume >= len(volumes):
+            raise BadRecordError(f"volume {volume} is not in group {self.group.name}")
+        if track + max(1, tracks) > volumes[volume].tracks:
+            raise BadRecordError(
+                f"track {track} with {tracks} more lies outside {volumes[volume].name}"
+            )
+
+    def _resolved(self, delta: Delta, images: dict[int, bytes]) -> tuple[int, int, bytes]:
+        key = delta.volume << TRACK_BITS | delta.track
+        data = apply_delta(delta, images[key])
+        if data is None:
+            name = self.group.volumes[delta.volume].name
+            raise StopApplyError(
+                f"track {delta.track} of {name} is not the one that a change was computed from; "
+                f"nothing of it was applied (C5)"
+            )
+        return key, delta.offset, data
+
+    def _read(self, keys: Sequence[int]) -> Step:
+        """Return the newest images by the group's keys."""
+        volumes = self.group.volumes
+        for key in keys:
+            self._check_inside(key >> TRACK_BITS, key & TRACK_MASK, 0)
+        site_keys = [volumes[key >> TRACK_BITS].site_key(key) for key in keys]
+        images = yield ReadTracks(site_keys)
+        return {key: images[site] for key, site in zip(keys, site_keys, strict=True)}
+
+    def _append(
+        self, kind: EntryKind, csn: int, lineage: int, parts: list[Buffer], session: int
+    ) -> Step:
+        journal = self.services.journal
+        size = sum(map(len, parts))
+        yield Until(
+            lambda: session != self._session
+            or (journal.fits(size) and not self.services.cache.full())
+        )
+        if session != self._session:
+            return None
+        return journal.append(kind, self.group.number, csn, lineage, parts)
+
+    # Applying.
+
+    def _apply(self) -> Step:
+        """Apply what is durable, one epoch at a time, each in one step (O7)."""
+        try:
+            yield from self._apply_waiting()
+        except DeviceError as error:
+            self.group.signal(Signal.REFUSED, f"the copy cannot be applied: {error}")
+
+    def _apply_waiting(self) -> Step:
+        journal = self.services.journal
+        while self._durable:
+            waiting = self._durable[0]
+            yield Until(lambda end_lsn=waiting.end_lsn: journal.durable_lsn >= end_lsn)  # type: ignore[misc]
+            parts = [key for key, _start, data in waiting.pieces if len(data) != TRACK_BYTES]
+            bases = {}
+            if parts:
+                bases = yield from self._read(list(dict.fromkeys(parts)))
+            self._put(waiting.pieces, waiting.first_lsn, bases)
+            self._durable.popleft()
+            if waiting.position is not None:
+                stream = self.group.stream
+                stream.acked = waiting.position
+                stream.generation = waiting.position.generation
+                stream.applied_csn = waiting.position.csn
+                self.group.csn = self.group.durable_csn = waiting.position.csn
+                self.applied_records += 1
+            else:
+                self._copied = waiting.copied
+            self._maybe_consistent()
+
+    def _put(self, pieces: Pieces, lsn: int, bases: dict[int, bytes]) -> None:
+        cache = self.services.cache
+        volumes = self.group.volumes
+        for key, start, data in pieces:
+            site_key = volumes[key >> TRACK_BITS].site_key(key)
+            if len(data) == TRACK_BYTES:
+                cache.put(site_key, data, lsn)
+                continue
+            image = bytearray(cache.peek(site_key) or bases[key])
+            image[start : start + len(data)] = data
+            cache.put(site_key, bytes(image), lsn)
+
+    # Copying from the primary's dirty map.
+
+    def _copy_begin(self, data: bytes) -> Step:
+        fields = decode_text(data)
+        copy_number = number(fields, "copy")
+        position = Position(number(fields, "generation"), number(fields, "csn"), chain(fields))
+        lineage = decode_lineage(fields.get("lineage"))
+        yield Until(lambda: not self._durable)
+        group = self.group
+        group.lineage = lineage
+        group.consistent = False
+        group.copy_number = copy_number
+        group.stream.restart_at(position)
+        group.csn = group.durable_csn = position.csn
+        self._position = position
+        self._forget_staged()
+        self._copy_end_csn = None
+        yield Saved()
+        self._base = self._copy_said = copy_number
+        group.signal(Signal.COPY_BEGUN, "the primary copies tracks; not a usable copy until it ends")
+        self.services.emit(CopyProgress(group.name, "begun", 0, position.csn))
+
+    def _copied_tracks(self, data: bytes, session: int) -> Step:
+        head = decode_head(data)
+        body = memoryview(data)[RECORD_HEAD_BYTES:]
+        pieces: Pieces = []
+        if self.group.consistent:
+            raise BadRecordError("copied tracks arrived while no copying is under way")
+        for change in decode_changes(body, head.changes):
+            if isinstance(change, Delta):
+                raise BadRecordError("a copied track arrived as a delta")
+            self._check_inside(change.volume, change.track, change.tracks)
+            pieces.extend(track_pieces(change))
+        parts: list[Buffer] = [encode_head(head), body]
+        lsn = yield from self._append(EntryKind.COPIED, 0, head.lineage, parts, session)
+        if lsn is None:
+            return
+        end_lsn = self.services.journal.tail_lsn
+        self._durable.append(_Durable(lsn, end_lsn, pieces, None, head.csn_first))
+        if len(self._durable) == 1:
+            self.services.start(self._apply())
+
+    def _copy_end(self, data: bytes) -> None:
+        fields = decode_text(data)
+        if number(fields, "copy") != self.group.copy_number:
+            raise BadRecordError("the end of another copying arrived")
+        self._copy_end_csn = number(fields, "csn")
+        self._maybe_consistent()
+
+    def _maybe_consistent(self) -> None:
+        group = self.group
+        end_csn = self._copy_end_csn
+        if end_csn is None or self._durable or group.stream.acked.csn < end_csn:
+            return
+        self._copy_end_csn = None
+        self.services.start(self._consistent())
+
+    def _consistent(self) -> Step:
+        group = self.group
+        group.consistent = True
+        group.copy_number = 0
+        yield Saved()
+        if not group.copy_number and group.consistent:
+            self._copy_said = 0
+            group.signal(Signal.CAUGHT_UP, "copying ended; the copy is a true past state")
+            self.services.emit(
+                CopyProgress(group.name, "ended", 0, group.stream.acked.csn)
+            )
+
+    # What the primary is told.
+
+    def say(self) -> None:
+        """Confirm what is durable and applied, if that has changed."""
+        group = self.group
+        position = group.stream.acked
+        said = (position, self._copied, self._copy_said, self._base)
+        if said == self._said or self.services.link_room_bytes(group.link) <= 0:
+            return
+        self._said = said
+        self.services.link_send(
+            group.link,
+            RecordKind.DURABLE,
+            group.number,
+            position.csn,
+            encode_text(
+                base=self._base,
+                csn=position.csn,
+                chain=position.chain.hex(),
+                applied=position.csn,
+                copied=self._copied,
+                copy=self._copy_said,
+            ),
+        )

@@ -1,0 +1,80 @@
+"""What the copy asks of the cache processor around it, and how it waits.
+
+Work that must wait is a generator that yields one of the requests below and is resumed with the
+answer, so that it reads from top to bottom. The production processor and the simulator answer
+the same requests.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from emulator.cache.tracks import TrackCache
+from emulator.events import Event
+from emulator.nvs.journal import Journal
+from emulator.wire.checksum import Buffer
+
+
+class ReadTracks(NamedTuple):
+    """Wait for the newest images of tracks; answered by a dict from key to image.
+
+    A disk that cannot be read throws DeviceError into the generator.
+    """
+
+    keys: Sequence[int]
+
+
+class ReadJournal(NamedTuple):
+    """Wait for the journal entries from one lsn up to another; answered by a list."""
+
+    first_lsn: int
+    end_lsn: int
+
+
+class Until(NamedTuple):
+    """Wait until something holds; asked again each turn."""
+
+    ready: Callable[[], bool]
+
+
+class Saved(NamedTuple):
+    """Wait until the superblock, as it is now, is durable."""
+
+
+Request = ReadTracks | ReadJournal | Until | Saved
+Step = Generator[Request, Any, None]
+
+
+class Services(Protocol):
+    """The cache processor, as the copy sees it."""
+
+    cache: TrackCache
+    journal: Journal
+    now_ns: int
+    epoch_tracks_max: int
+    """The longest epoch that this site holds, in tracks."""
+
+    def start(self, step: Step) -> None:
+        """Run a generator until it ends, resuming it as its requests are answered."""
+
+    def emit(self, event: Event) -> None:
+        """Report what happened."""
+
+    def fresh_number(self) -> int:
+        """Return 64 random bits."""
+
+    def link_send(
+        self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]
+    ) -> int:
+        """Queue a record on a link and return its number there."""
+
+    def link_room_bytes(self, link: str) -> int:
+        """Return how much may be queued on a link now; 0 while it is down."""
+
+    def link_release(self, link: str, size_bytes: int) -> None:
+        """Say that received bytes are dealt with, so that the other end may send more."""
+
+    def link_refuse(self, link: str, reason: str) -> None:
+        """End the link's session because the peer broke the protocol."""
+
+    def save_soon(self, done: Callable[[], None] | None = None) -> None:
+        """Have the superblock written as it is now; call `done` when that is durable."""

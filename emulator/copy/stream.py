@@ -1,0 +1,296 @@
+"""The primary's stream: host writes become epochs, epochs become records on the link.
+
+An epoch is closed when the link can take it, so that the longer the line is busy the more is
+coalesced (C1). Closing is journalled and durable before the first record leaves (W1), which
+freezes the epoch: after a crash the same records are formed again from the journal (C3, C4).
+What was sent stays in the journal until the other site has confirmed it durable.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+
+from emulator.copy.lineage import Position
+from emulator.copy.services import ReadJournal, Services, Step
+from emulator.nvs.journal import EntryKind
+from emulator.record.changes import Extent, decode_changes, track_pieces
+from emulator.record.epoch import Epoch, Record
+from emulator.wire.checksum import chain_hash
+from emulator.wire.layout import RecordKind
+
+# Sent and not yet confirmed: enough to keep a fast line busy over a round trip, little enough
+# that the other site's memory holds it and that a slow line coalesces instead of queueing.
+INFLIGHT_BYTES_MAX = 8 << 20
+# Records formed in one turn; hosts wait about a millisecond for each.
+RECORDS_PER_TURN = 2
+EPOCH_CLOSED = struct.Struct(">QQ")
+HOST_ENTRY = struct.Struct(">QI")
+
+
+class ClosedEpoch:
+    """An epoch whose content is frozen; its images may live in the journal alone."""
+
+    __slots__ = (
+        "chain_after",
+        "csn_first",
+        "csn_last",
+        "end_lsn",
+        "epoch",
+        "first_lsn",
+        "sent_bytes",
+    )
+
+    def __init__(self, csn_first: int, csn_last: int, first_lsn: int, end_lsn: int) -> None:
+        self.csn_first = csn_first
+        self.csn_last = csn_last
+        self.first_lsn = first_lsn
+        self.end_lsn = end_lsn
+        self.epoch: Epoch | None = None
+        self.chain_after: bytes | None = None
+        self.sent_bytes = 0
+
+
+class Stream:
+    """The open epoch, the closed ones not yet confirmed, and what of them was sent."""
+
+    def __init__(self, services: Services, link: str, number: int, acked: Position) -> None:
+        self._services = services
+        self._link = link
+        self._number = number
+        self.acked = acked
+        self.applied_csn = acked.csn
+        self.generation = acked.generation
+        self.open = Epoch(acked.generation, acked.csn + 1)
+        self.open_first_lsn: int | None = None
+        self.closed: deque[ClosedEpoch] = deque()
+        self.flowing = False
+        """Whether the other site takes records now."""
+        self.deltas = False
+        self.epoch_tracks_max = 1024
+        self.inflight_bytes = 0
+        self.sent_records = 0
+        self.host_bytes = 0
+        self.record_bytes = 0
+        self._sent = 0
+        self._chain = acked.chain
+        self._records: Iterator[Record] | None = None
+        self._loading = False
+
+    # What is kept.
+
+    def retained_lsn(self) -> int | None:
+        """Return from where the journal is still needed for the other site."""
+        if self.closed:
+            return self.closed[0].first_lsn
+        return self.open_first_lsn
+
+    def pinned_tracks(self) -> int:
+        """Return how many images are held here, at most, beyond those in the cache."""
+        epochs = [closed.epoch for closed in self.closed if closed.epoch is not None]
+        return sum(len(epoch) for epoch in epochs) + len(self.open.bases)
+
+    def waiting_bytes(self) -> int:
+        """Return how many journalled bytes the other site has not confirmed."""
+        first = self.retained_lsn()
+        return 0 if first is None else self._services.journal.tail_lsn - first
+
+    def journalled(self, lsn: int) -> None:
+        """Note that changes of the open epoch lie in the journal at `lsn`."""
+        if self.open_first_lsn is None:
+            self.open_first_lsn = lsn
+
+    # Closing.
+
+    def close_epoch(self, csn: int) -> None:
+        """Close the open epoch at `csn`, and journal that."""
+        epoch = self.open
+        if self.open_first_lsn is None or csn < epoch.csn_first:
+            return
+        payload = EPOCH_CLOSED.pack(epoch.csn_first, csn)
+        journal = self._services.journal
+        if not journal.fits(len(payload)):
+            return
+        journal.append(
+            EntryKind.EPOCH_CLOSED, self._number, csn, self.generation, [payload]
+        )
+        epoch.csn_last = csn
+        closed = ClosedEpoch(epoch.csn_first, csn, self.open_first_lsn, journal.tail_lsn)
+        closed.epoch = epoch
+        self.add_closed(closed)
+
+    def add_closed(self, closed: ClosedEpoch) -> None:
+        """Queue a closed epoch; the next one begins behind it."""
+        self.closed.append(closed)
+        self.open = Epoch(self.generation, closed.csn_last + 1)
+        self.open_first_lsn = None
+        # Only the next epoch to send is worth its memory; the journal has the others.
+        if closed.epoch is not None and len(self.closed) - self._sent > 1:
+            closed.epoch = None
+
+    def wants_close(self) -> bool:
+        """Return whether the open epoch should be closed now."""
+        if not self.open.images:
+            return False
+        if len(self.open) >= self.epoch_tracks_max:
+            return True
+        return (
+            self.flowing
+            and self._sent == len(self.closed)
+            and self.inflight_bytes < INFLIGHT_BYTES_MAX
+            and self._services.link_room_bytes(self._link) > 0
+        )
+
+    # Sending.
+
+    def begin(self, *, deltas: bool) -> None:
+        """Send everything after the acknowledged position, from its first record on."""
+        self._records = None
+        self._sent = 0
+        self.inflight_bytes = 0
+        self._chain = self.acked.chain
+        self.deltas = deltas
+        self.flowing = True
+
+    def stop(self) -> None:
+        """Send no more: the other site cannot take it."""
+        self.flowing = False
+        self._records = None
+
+    def busy(self) -> bool:
+        """Return whether `pump` could send more at once."""
+        if not self.flowing or self.inflight_bytes >= INFLIGHT_BYTES_MAX:
+            return False
+        if self._services.link_room_bytes(self._link) <= 0:
+            return False
+        return self._records is not None or (
+            self._sent < len(self.closed)
+            and not self._loading
+            and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn
+        )
+
+    def pump(self) -> None:
+        """Send a few records if the link has room and the epochs are durable here (W1)."""
+        for _ in range(RECORDS_PER_TURN):
+            if not self.busy():
+                return
+            closed = self.closed[self._sent]
+            if self._records is None:
+                if closed.epoch is None:
+                    self._loading = True
+                    self._services.start(self._load_to_send(closed))
+                    return
+                self._records = closed.epoch.records(self._chain, deltas=self.deltas)
+            record = next(self._records)
+            self._services.link_send(
+                self._link, RecordKind.CHANGES, self._number, record.csn_last, record.parts
+            )
+            closed.sent_bytes += record.size_bytes
+            self.inflight_bytes += record.size_bytes
+            self.sent_records += 1
+            self.host_bytes += record.host_bytes
+            self.record_bytes += record.size_bytes
+            if record.final:
+                closed.chain_after = self._chain = record.chain_after
+                closed.epoch = None
+                self._records = None
+                self._sent += 1
+
+    def _load_to_send(self, closed: ClosedEpoch) -> Step:
+        try:
+            yield from self.load(closed)
+        finally:
+            self._loading = False
+
+    def load(self, closed: ClosedEpoch) -> Step:
+        """Form a closed epoch again from the journal."""
+        entries = yield ReadJournal(closed.first_lsn, closed.end_lsn)
+        epoch = Epoch(self.generation, closed.csn_first)
+        epoch.csn_last = closed.csn_last
+        for entry in entries:
+            if entry.head.kind == EntryKind.HOST and entry.head.group == self._number:
+                replay_into(epoch, entry.payload)
+        closed.epoch = epoch
+
+    def prove(self, csn: int) -> Step:
+        """Compute the chain hash of every closed epoch up to `csn` that lacks one."""
+        chain = self.acked.chain
+        for closed in list(self.closed):
+            if closed.csn_last > csn:
+                return
+            if closed.chain_after is None:
+                yield from self.load(closed)
+                assert closed.epoch is not None
+                for record in closed.epoch.records(chain, deltas=False):
+                    closed.chain_after = record.chain_after
+                closed.epoch = None
+            assert closed.chain_after is not None
+            chain = closed.chain_after
+
+    def known_chains(self) -> dict[int, bytes]:
+        """Return the chain hash at each csn that can be proved."""
+        known = {self.acked.csn: self.acked.chain}
+        for closed in self.closed:
+            if closed.chain_after is not None:
+                known[closed.csn_last] = closed.chain_after
+        return known
+
+    # Confirmation.
+
+    def confirmed(self, csn: int, chain: bytes) -> bool:
+        """Note that the other site has everything up to `csn` durable.
+
+        Returns False when its chain hash says that it is not what was sent.
+        """
+        while self.closed and self.closed[0].csn_last <= csn:
+            closed = self.closed[0]
+            if closed.chain_after is None:
+                return False
+            if closed.csn_last == csn and closed.chain_after != chain:
+                return False
+            self.closed.popleft()
+            self.inflight_bytes -= closed.sent_bytes
+            self._sent = max(0, self._sent - 1)
+            self.acked = Position(self.generation, closed.csn_last, closed.chain_after)
+        return self.acked.csn == csn and self.acked.chain == chain
+
+    def newest_chain(self) -> bytes:
+        """Return the chain hash of the newest epoch that has one."""
+        chain = self.acked.chain
+        for closed in self.closed:
+            chain = closed.chain_after or chain
+        return chain
+
+    def restart_at(self, position: Position) -> None:
+        """Forget every epoch and go on from `position`, which the other site will be given."""
+        self.stop()
+        self.closed.clear()
+        self.acked = position
+        self.generation = position.generation
+        self.applied_csn = position.csn
+        self._sent = 0
+        self.inflight_bytes = 0
+        self._chain = position.chain
+        self.open = Epoch(position.generation, position.csn + 1)
+        self.open_first_lsn = None
+
+    def gap_position(self, csn: int, salt: int) -> Position:
+        """Return a position at `csn` whose chain stands for changes that were not sent in order."""
+        chain = chain_hash(self.newest_chain(), b"gap", EPOCH_CLOSED.pack(csn, salt))
+        return Position(self.generation, csn, chain)
+
+    def keys(self) -> Iterator[int]:
+        """Yield the key of every track in an epoch that is in memory."""
+        for closed in self.closed:
+            if closed.epoch is not None:
+                yield from closed.epoch.images
+        yield from self.open.images
+
+
+def replay_into(epoch: Epoch, payload: bytes) -> None:
+    """Note the host writes of a journal entry in an epoch."""
+    csn_first, count = HOST_ENTRY.unpack_from(payload)
+    assert csn_first >= epoch.csn_first
+    for change in decode_changes(memoryview(payload)[HOST_ENTRY.size :], count):
+        assert isinstance(change, Extent), "a host write is journalled whole"
+        for key, start, data in track_pieces(change):
+            epoch.replay(key, start, data)

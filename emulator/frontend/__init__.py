@@ -1,0 +1,1 @@
+"""How hosts reach the devices: protocols as sessions that touch no socket."""

@@ -1,0 +1,1 @@
+"""The cache processor as a whole, and the shell it runs in."""

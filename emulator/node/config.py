@@ -1,0 +1,60 @@
+"""What one site is made of, as plain data. `rig/bench` reads bench files into these."""
+
+from dataclasses import dataclass, field
+
+from emulator.copy.levels import AckLevel, OnLinkLoss
+
+__all__ = ["AckLevel", "DeviceConfig", "GroupConfig", "LinkConfig", "OnLinkLoss", "SiteConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One device of a site: its kind, its disk and where hosts reach it."""
+
+    name: str
+    kind: str
+    disk: str
+    serve: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """One end of a link, as this site sees it."""
+
+    name: str
+    peer: str
+    line: str
+    lab_plaintext: bool = False
+    capture: str | None = None
+    capture_interface: int = 0
+    capture_interfaces: tuple[tuple[str, str], ...] = ()
+    """Name and line URI of every interface of the run's capture, in order of their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig:
+    """One consistency group: whose writes go where, and how."""
+
+    name: str
+    number: int
+    link: str
+    peer: str
+    starts_as_primary: bool
+    volumes: tuple[str, ...]
+    """This site's device names, in the order that gives each its index on the wire."""
+    ack: AckLevel = AckLevel.NVS
+    on_link_loss: OnLinkLoss = OnLinkLoss.CONTINUE
+    secondary_reads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    """Everything one site's process needs to start."""
+
+    name: str
+    cache_bytes: int
+    nvs: str
+    console: str
+    devices: dict[str, DeviceConfig] = field(default_factory=dict)
+    links: dict[str, LinkConfig] = field(default_factory=dict)
+    groups: dict[str, GroupConfig] = field(default_factory=dict)

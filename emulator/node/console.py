@@ -1,0 +1,105 @@
+"""The operator's verbs: one table from a request's verb to what is done.
+
+A request is an object with a `verb`; the answer is `{"ok": true, "result": ...}` or says what is
+wrong and with which exit code. Some verbs take time: they answer later, through the same call.
+Leaves the socket to `operators.py`.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from emulator.copy.pair import Pair
+from emulator.copy.states import Role
+from emulator.errors import BenchError, DualCopyError, UnavailableError
+from emulator.node.processor import Processor
+from emulator.node.status import status_of
+
+Answer = Callable[[dict[str, Any]], None]
+LINE_BYTES_MAX = 64 * 1024
+
+
+class Console:
+    """Carries out operators' requests."""
+
+    def __init__(self, processor: Processor, extra_status: Callable[[dict[str, Any]], None]) -> None:
+        self._processor = processor
+        self._extra_status = extra_status
+        self._verbs: dict[str, Callable[[dict[str, Any], Answer], None]] = {
+            "status": self._status,
+            "role": self._role,
+            "suspend": self._suspend,
+            "resume": self._resume,
+            "freeze": self._freeze,
+            "run": self._run,
+        }
+
+    def request(self, line: bytes, answer: Answer) -> None:
+        """Carry out one request; `answer` is called once, now or later."""
+        try:
+            words = json.loads(line)
+            if not isinstance(words, dict) or words.get("verb") not in self._verbs:
+                known = ", ".join(self._verbs)
+                raise BenchError(f"{line[:60]!r} is no request; verbs are {known}")
+            self._verbs[words["verb"]](words, answer)
+        except DualCopyError as error:
+            answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
+        except (ValueError, RecursionError) as error:
+            answer({"ok": False, "error": f"not JSON: {error}", "exit_code": BenchError.exit_code})
+
+    def _status(self, _words: dict[str, Any], answer: Answer) -> None:
+        status = status_of(self._processor)
+        self._extra_status(status)
+        answer({"ok": True, "result": status})
+
+    def _pair(self, words: dict[str, Any]) -> Pair:
+        pair = self._processor.pairs.get(words.get("group", ""))
+        if pair is None:
+            known = ", ".join(self._processor.pairs) or "none"
+            raise BenchError(f"no group {words.get('group')!r} here; there are: {known}")
+        return pair
+
+    def _role(self, words: dict[str, Any], answer: Answer) -> None:
+        pair = self._pair(words)
+        site = self._processor.config.name
+        peer = self._processor.config.groups[pair.group.name].peer
+        primary = words.get("primary")
+        if primary not in (site, peer):
+            raise BenchError(f"primary {primary!r} is neither {site} nor {peer}")
+
+        def done(problem: str | None) -> None:
+            if problem is None:
+                answer({"ok": True, "result": {"group": pair.group.name, "primary": primary}})
+            else:
+                error = UnavailableError(problem)
+                answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
+
+        force = words.get("force")
+        if force is not None and primary == site:
+            pair.force(str(force), done)
+        elif force is not None:
+            raise BenchError(f"only {peer} can promote itself by force; ask there")
+        elif primary == site and pair.group.role is Role.PRIMARY:
+            done(None)
+        elif primary == site:
+            raise UnavailableError(f"the primary hands its role over; ask {peer}")
+        else:
+            pair.hand_over(done)
+
+    def _suspend(self, words: dict[str, Any], answer: Answer) -> None:
+        self._pair(words).suspend()
+        answer({"ok": True, "result": {}})
+
+    def _resume(self, words: dict[str, Any], answer: Answer) -> None:
+        self._pair(words).resume()
+        answer({"ok": True, "result": {}})
+
+    def _freeze(self, words: dict[str, Any], answer: Answer) -> None:
+        group = self._pair(words).group
+        group.frozen = True
+        answer({"ok": True, "result": {"csn": group.csn}})
+
+    def _run(self, words: dict[str, Any], answer: Answer) -> None:
+        pair = self._pair(words)
+        pair.thaw()
+        answer({"ok": True, "result": {"csn": pair.group.csn}})

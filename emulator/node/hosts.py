@@ -1,0 +1,210 @@
+"""Where hosts connect: listening sockets, and one NBD session for each connection."""
+
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from emulator.channel.blocks import BlockVolume
+from emulator.errors import CannotRunHere, UnavailableError
+from emulator.events import Event, HostConnected, HostGone
+from emulator.frontend.nbd import NbdSession
+from emulator.frontend.uri import ServeKind, parse_serve_uri
+from emulator.node.loop import READABLE, WRITABLE, Loop
+
+# Read in one go from one host; a batch of 16 writes of 4 KiB is a quarter of it.
+READ_BYTES = 256 * 1024
+CONNECTIONS_MAX = 256
+_IOV_MAX = 1024
+_BACKLOG = 64
+
+
+class HostConnection:
+    """One host's connection: moves bytes between a socket and its session."""
+
+    def __init__(self, connection: socket.socket, session: NbdSession, address: str) -> None:
+        self.socket = connection
+        self.file = connection.fileno()
+        self.session = session
+        self.address = address
+        self.gone = ""
+        self.watching = READABLE
+        self._pending: deque[bytes | memoryview] = deque()
+
+    def read(self, buffer: memoryview) -> None:
+        """Take what the host sent."""
+        try:
+            count = self.socket.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.gone = error.strerror or str(error)
+            return
+        if count:
+            self.session.receive(buffer[:count])
+        else:
+            self.gone = "the host hung up"
+
+    def write(self) -> None:
+        """Send what the session has, as far as the socket takes it."""
+        pending = self._pending
+        while True:
+            if not pending:
+                pending.extend(self.session.outgoing())
+                if not pending:
+                    return
+            buffers = [pending[at] for at in range(min(len(pending), _IOV_MAX))]
+            try:
+                sent = self.socket.sendmsg(buffers)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.gone = error.strerror or str(error)
+                return
+            while sent:
+                first = pending.popleft()
+                if sent < len(first):
+                    pending.appendleft(memoryview(first)[sent:])
+                    break
+                sent -= len(first)
+
+    def wanted_events(self, *, paused: bool) -> int:
+        """Return what the socket should be watched for."""
+        reading = 0 if paused or self.session.wants_pause else READABLE
+        return reading | (WRITABLE if self._pending else 0)
+
+    def drained(self) -> bool:
+        """Return whether nothing is left to send."""
+        return not self._pending
+
+
+class HostServer:
+    """All listening sockets of a site and their connections."""
+
+    def __init__(self, loop: Loop, emit: Callable[[Event], None]) -> None:
+        self._loop = loop
+        self._emit = emit
+        self._listeners: list[tuple[socket.socket, str | None]] = []
+        self._connections: dict[int, HostConnection] = {}
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self.spoke = False
+        """Whether a host sent something since this was last cleared."""
+
+    def listen(self, uri: str, exports: Mapping[str, BlockVolume]) -> None:
+        """Serve `exports` at a URI; the first one is the default."""
+        where = parse_serve_uri(uri)
+        family = socket.AF_UNIX
+        if where.kind is ServeKind.TCP:
+            family = socket.AF_INET6 if ":" in where.address[0] else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        path = None
+        try:
+            if family == socket.AF_UNIX:
+                path = str(where.address)
+                _remove_stale(path)
+            else:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where.address)
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        except PermissionError as error:
+            listener.close()
+            raise CannotRunHere(f"{uri}: {error.strerror}; choose a place you may use") from error
+        except OSError as error:
+            listener.close()
+            raise UnavailableError(
+                f"{uri}: {error.strerror}; another program has it, choose another one"
+            ) from error
+        self._listeners.append((listener, path))
+        self._loop.add(listener.fileno(), lambda _events: self._accept(listener, uri, exports))
+
+    def _accept(
+        self, listener: socket.socket, uri: str, exports: Mapping[str, BlockVolume]
+    ) -> None:
+        try:
+            connection, peer = listener.accept()
+        except OSError:
+            return
+        if len(self._connections) >= CONNECTIONS_MAX:
+            connection.close()
+            return
+        connection.setblocking(False)  # noqa: FBT003
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else uri
+        host = HostConnection(connection, NbdSession(exports), address)
+        self._connections[host.file] = host
+        self._loop.add(host.file, lambda events: self._ready(host, events))
+        self._emit(HostConnected(address))
+
+    def _ready(self, host: HostConnection, events: int) -> None:
+        if events & ~WRITABLE and host.watching & READABLE:
+            host.read(self._buffer)
+            self.spoke = True
+        elif events & ~(READABLE | WRITABLE):
+            host.gone = "the host hung up"
+
+    def send(self, *, paused: bool) -> None:
+        """Send replies, and stop or go on reading."""
+        ended: list[HostConnection] = []
+        for host in self._connections.values():
+            if not host.gone:
+                host.write()
+            if host.gone or (host.session.closed and host.drained()):
+                ended.append(host)
+                continue
+            wanted = host.wanted_events(paused=paused)
+            if wanted != host.watching:
+                host.watching = wanted
+                self._loop.change(host.file, wanted)
+        for host in ended:
+            self._end(host)
+
+    def _end(self, host: HostConnection) -> None:
+        self._loop.remove(host.file)
+        del self._connections[host.file]
+        host.session.disconnected()
+        host.socket.close()
+        self._emit(HostGone(host.address, host.gone or host.session.ended_because))
+
+    def close_listeners(self) -> None:
+        """Take no new hosts, and refuse new operations of those that are here."""
+        for listener, path in self._listeners:
+            self._loop.remove(listener.fileno())
+            listener.close()
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)  # noqa: PTH108 - a name that bind made
+        self._listeners.clear()
+        for host in self._connections.values():
+            host.session.closing()
+
+    def quiet(self) -> bool:
+        """Return whether no host waits for an answer."""
+        return all(
+            not host.session.requests_pending and host.drained()
+            for host in self._connections.values()
+        )
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for host in list(self._connections.values()):
+            self._end(host)
+
+    def counts(self) -> dict[str, int]:
+        """Return figures for the status."""
+        return {"connections": len(self._connections)}
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that a killed site left; one that still answers is left alone."""
+    if not os.path.lexists(path):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # noqa: PTH108
+        except OSError:
+            return

@@ -1,0 +1,131 @@
+"""The operator socket: a Unix socket that only its owner may open, one JSON object a line."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from emulator.errors import UnavailableError
+from emulator.node.console import LINE_BYTES_MAX, Console
+from emulator.node.loop import READABLE, WRITABLE, Loop
+from emulator.uri import parse_uri
+
+_BACKLOG = 16
+OPERATORS_MAX = 32
+
+
+class _Operator:
+    """One operator's connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.received = bytearray()
+        self.to_send = bytearray()
+        self.asked = 0
+
+
+class OperatorServer:
+    """Listens for operators."""
+
+    def __init__(self, loop: Loop, uri: str, console: Console) -> None:
+        self._loop = loop
+        self._console = console
+        self._operators: dict[int, _Operator] = {}
+        self._path = parse_uri(uri, {}).path
+        with contextlib.suppress(FileNotFoundError):
+            _refuse_living(self._path)
+            os.unlink(self._path)  # noqa: PTH108
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # Nobody else may connect, not even between bind and chmod.
+            before = os.umask(0o177)
+            try:
+                self._listener.bind(self._path)
+            finally:
+                os.umask(before)
+            self._listener.listen(_BACKLOG)
+        except OSError as error:
+            self._listener.close()
+            raise UnavailableError(f"{uri}: {error.strerror}") from error
+        self._listener.setblocking(False)  # noqa: FBT003
+        loop.add(self._listener.fileno(), lambda _events: self._accept())
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _peer = self._listener.accept()
+            if len(self._operators) >= OPERATORS_MAX:
+                connection.close()
+                return
+            connection.setblocking(False)  # noqa: FBT003
+            operator = _Operator(connection)
+            file = connection.fileno()
+            self._operators[file] = operator
+            self._loop.add(file, lambda events: self._ready(file, operator, events))
+
+    def _ready(self, file: int, operator: _Operator, events: int) -> None:
+        try:
+            if events & ~WRITABLE:
+                piece = operator.socket.recv(LINE_BYTES_MAX)
+                if not piece:
+                    self._end(file)
+                    return
+                operator.received += piece
+                self._take_lines(file, operator)
+            self._send(file, operator)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(file)
+
+    def _take_lines(self, file: int, operator: _Operator) -> None:
+        while (end := operator.received.find(b"\n")) >= 0:
+            line = bytes(operator.received[:end])
+            del operator.received[: end + 1]
+            self._console.request(line, self._answer(file, operator))
+        if len(operator.received) > LINE_BYTES_MAX:
+            self._answer(file, operator)(
+                {"ok": False, "error": f"a line over {LINE_BYTES_MAX} bytes", "exit_code": 2}
+            )
+            operator.received.clear()
+
+    def _answer(self, file: int, operator: _Operator) -> Callable[[dict[str, Any]], None]:
+        def answer(said: dict[str, Any]) -> None:
+            if self._operators.get(file) is operator:
+                operator.to_send += json.dumps(said).encode() + b"\n"
+                with contextlib.suppress(OSError):
+                    self._send(file, operator)
+
+        return answer
+
+    def _send(self, file: int, operator: _Operator) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while operator.to_send:
+                del operator.to_send[: operator.socket.send(operator.to_send)]
+        self._loop.change(file, READABLE | (WRITABLE if operator.to_send else 0))
+
+    def _end(self, file: int) -> None:
+        operator = self._operators.pop(file, None)
+        if operator is not None:
+            self._loop.remove(file)
+            operator.socket.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        for file in list(self._operators):
+            self._end(file)
+        self._loop.remove(self._listener.fileno())
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)  # noqa: PTH108
+
+
+def _refuse_living(path: str) -> None:
+    """Raise if a running site answers at this socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        raise UnavailableError(f"{path}: a running site has this console; stop it first")

@@ -1,0 +1,417 @@
+"""The cache processor as a whole: hosts in front, disks behind, links to other sites.
+
+Pure: it is given bytes, time and the answers to its requests, and gives back requests, packets
+and events. One turn goes like this:
+
+    the shell hands in what hosts and lines sent     volumes, `line_received`
+    turn          journal what was accepted          -> NvsWrite, NvsSave
+    the shell carries out the requests               `completed`
+    complete      what is durable now                -> replies
+    background    send, destage, trim                -> packets, DiskWrite, DiskFlush
+
+The simulator drives this very object in virtual time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emulator.cache.tracks import TrackCache
+from emulator.channel.blocks import TRACK_BYTES
+from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.copy.dirty_map import DirtyMap
+from emulator.copy.group import Group, GroupVolume
+from emulator.copy.levels import AckLevel, OnLinkLoss
+from emulator.copy.pair import Pair
+from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
+from emulator.copy.states import Role
+from emulator.errors import BenchError, DeviceError
+from emulator.events import DiskFailed, Event
+from emulator.link.settings import LinkSettings
+from emulator.node.config import SiteConfig
+from emulator.node.destage import IDLE_NS, Destage
+from emulator.node.links import LinkEnd
+from emulator.node.reading import Reading
+from emulator.node.requests import DiskRead, NvsRead, NvsSave, NvsWrite, ShellRequest
+from emulator.node.saving import Saving
+from emulator.node.tasks import Task, Tasks
+from emulator.node.volume import Volume
+from emulator.nvs.areas import MAP_BYTES, MAPS_MAX
+from emulator.nvs.journal import Journal
+from emulator.wire.checksum import Buffer
+
+# Epochs hold at most this share of the cache's tracks, and never more than this many.
+EPOCH_SHARE = 4
+EPOCH_TRACKS_MAX = 65536
+# Fill of the journal at which tracks are destaged, hosts are paced, and order is given up.
+DESTAGE_FILL = 0.3
+PACE_FILL = 0.7
+# A host that is paced by a slow line waits no longer than this in one go (F8: never stopped).
+PACE_NS_MAX = 500 * MILLISECOND_NS
+LOCAL_GROUP_FIRST = 0x8000
+
+
+class Processor:
+    """One site's cache processor."""
+
+    def __init__(
+        self,
+        config: SiteConfig,
+        sizes: dict[str, int],
+        ring_bytes: int,
+        maps: bytes,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        if len(sizes) > MAPS_MAX:
+            raise BenchError(f"site {config.name}: {len(sizes)} devices; at most {MAPS_MAX}")
+        self.config = config
+        self.entropy = entropy
+        self.now_ns = 0
+        self.cache = TrackCache(config.cache_bytes)
+        self.journal = Journal(ring_bytes)
+        self.epoch_tracks_max = min(self.cache.tracks_max // EPOCH_SHARE, EPOCH_TRACKS_MAX)
+        self.ready = False
+        self.draining = False
+        self.pacing = ""
+        """Why hosts are paced now; empty when they are not."""
+        self._device_sizes = list(sizes.values())
+        self._reading = Reading(self.cache, self._device_sizes)
+        self.destage = Destage(self.cache, self._device_sizes)
+        self._tasks = Tasks(self._ask, self._task_failed)
+        self._events: list[Event] = []
+        self._requests: list[ShellRequest] = []
+        self._number = 0
+        self._write_end_lsn: int | None = None
+        self._write_number = 0
+        self._journal_reads: dict[int, Task] = {}
+        self._last_host_ns = 0
+        self._paced_since_ns: int | None = None
+        self.links = {name: self._link_end(name) for name in config.links}
+        self.groups: dict[str, Group] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.volumes: dict[str, Volume] = {}
+        self._volumes_by_device: list[Volume] = []
+        self._build_groups(sizes, maps)
+        self.saving = Saving(self)
+
+    # Building.
+
+    def _link_end(self, name: str) -> LinkEnd:
+        link = self.config.links[name]
+        # The line's own figures are set when it is opened; until then the link is not started.
+        settings = LinkSettings(
+            name=name,
+            site=self.config.name,
+            peer=link.peer,
+            mtu_bytes=1500,
+            rate_bytes_per_s=None,
+            window_bytes=self.window_bytes(),
+            lab_plaintext=link.lab_plaintext,
+        )
+        return LinkEnd(settings, self.entropy, self.emit)
+
+    def window_bytes(self) -> int:
+        """Return how many record bytes this site holds for another before it works on them."""
+        return max(1 << 20, min(self.config.cache_bytes // 8, 16 << 20))
+
+    def _build_groups(self, sizes: dict[str, int], maps: bytes) -> None:
+        grouped: dict[str, tuple[Group, GroupVolume, bool]] = {}
+        index_of = {name: self.cache.add_volume() for name in sizes}
+        all_maps = {
+            name: DirtyMap(
+                index,
+                -(-sizes[name] // TRACK_BYTES),
+                maps[index * MAP_BYTES : (index + 1) * MAP_BYTES],
+            )
+            for name, index in index_of.items()
+        }
+        for group_config in self.config.groups.values():
+            places = [
+                GroupVolume(name, sizes[name], number, index_of[name])
+                for number, name in enumerate(group_config.volumes)
+            ]
+            group = Group(
+                self,
+                group_config.name,
+                group_config.number,
+                group_config.link,
+                places,
+                [all_maps[place.name] for place in places],
+                group_config.ack,
+                group_config.on_link_loss,
+            )
+            group.role = Role.PRIMARY if group_config.starts_as_primary else Role.SECONDARY
+            pair = Pair(group)
+            self.groups[group.name] = group
+            self.pairs[group.name] = pair
+            self.links[group_config.link].pairs[group.number] = pair
+            for place in places:
+                grouped[place.name] = (group, place, group_config.secondary_reads)
+        for name, size in sizes.items():
+            if name not in grouped:
+                grouped[name] = (*self._local_group(name, size, index_of[name], all_maps), False)
+            group, place, reads = grouped[name]
+            self.volumes[name] = Volume(self, group, place, secondary_reads=reads)
+        self._volumes_by_device = [self.volumes[name] for name in sizes]
+
+    def _local_group(
+        self, name: str, size: int, index: int, maps: dict[str, DirtyMap]
+    ) -> tuple[Group, GroupVolume]:
+        """A volume without a copy still needs an order and a journal."""
+        place = GroupVolume(name, size, 0, index)
+        number = LOCAL_GROUP_FIRST + index
+        group = Group(
+            self, f"local:{name}", number, "", [place], [maps[name]], AckLevel.NVS,
+            OnLinkLoss.CONTINUE,
+        )
+        self.groups[group.name] = group
+        return group, place
+
+    def adopt_journal(self, journal: Journal) -> None:
+        """Go on with the journal that recovery has read; hosts may come."""
+        self.journal = journal
+        self.ready = True
+
+    # Services to the copy.
+
+    def start(self, step: Step) -> None:
+        """Run a generator until it ends, resuming it as its requests are answered."""
+        self._tasks.start(step)
+
+    def emit(self, event: Event) -> None:
+        """Report what happened."""
+        self._events.append(event)
+
+    def fresh_number(self) -> int:
+        """Return 64 random bits."""
+        return int.from_bytes(self.entropy(8), "big")
+
+    def link_send(
+        self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]
+    ) -> int:
+        """Queue a record on a link; a record for a link that is down is lost, as on the line."""
+        end = self.links[link]
+        return end.machine.send(kind, group, csn, parts) if end.up else 0
+
+    def link_room_bytes(self, link: str) -> int:
+        """Return how much may be queued on a link now; 0 while it is down."""
+        end = self.links[link]
+        return end.machine.room_bytes() if end.up else 0
+
+    def link_release(self, link: str, size_bytes: int) -> None:
+        """Say that received bytes are dealt with."""
+        self.links[link].release(size_bytes)
+
+    def link_refuse(self, link: str, reason: str) -> None:
+        """End the link's session; it is tried again after a while."""
+        self.links[link].refuse(self.now_ns, reason)
+
+    def save_soon(self, done: Callable[[], None] | None = None) -> None:
+        """Have the superblock written as it is now; call `done` when that is durable."""
+        self.saving.ask(done)
+
+    def _ask(self, request: Request, task: Task) -> None:
+        if isinstance(request, ReadTracks):
+
+            def done(result: dict[int, bytes] | DeviceError) -> None:
+                if isinstance(result, DeviceError):
+                    self._tasks.fail(task, result)
+                else:
+                    self._tasks.resume(task, result)
+
+            self._reading.read(request.keys, done)
+        elif isinstance(request, Saved):
+            self.saving.ask(lambda: self._tasks.resume(task, None))
+        elif isinstance(request, ReadJournal):
+            number = self.new_number()
+            self._journal_reads[number] = task
+            self._requests.append(NvsRead(number, request.first_lsn, request.end_lsn))
+
+    def _task_failed(self, error: DeviceError) -> None:
+        self.emit(DiskFailed(error.uri, "read", error.cause))
+
+    def new_number(self) -> int:
+        """Return a number for a request that is not a disk's."""
+        self._number += 1
+        return self._number
+
+    # The turn.
+
+    def turn(self, now_ns: int) -> None:
+        """Journal everything that was accepted since the last turn."""
+        self.now_ns = now_ns
+        self._tasks.poll()
+        for group in self.groups.values():
+            group.flush_batches()
+        for pair in self.pairs.values():
+            group = pair.group
+            if group.role is Role.PRIMARY and not group.map_mode and group.stream.wants_close():
+                group.stream.close_epoch(group.csn)
+        self._commit()
+
+    def _commit(self) -> None:
+        """Ask for one journal write with everything that arrived together (group commit)."""
+        if self._write_end_lsn is not None:
+            return
+        write = self.journal.take()
+        if write is not None:
+            self.cache.write_taken()
+            self._write_end_lsn = write.end_lsn
+            self._write_number = self.new_number()
+            for group in self.groups.values():
+                group.write_taken()
+            # Bits of the dirty map are durable before the writes they cover are acknowledged.
+            self._requests.append(NvsWrite(self._write_number, self.map_pieces() + write.runs))
+        self.saving.request(self._requests)
+
+    def map_pieces(self) -> list[tuple[int, list[Buffer]]]:
+        """Return the pieces of dirty maps that are not stored yet."""
+        pieces: list[tuple[int, list[Buffer]]] = []
+        for group in self.groups.values():
+            for found in group.maps:
+                if found.changed():
+                    pieces.extend((offset, list(data)) for offset, data in found.dirty_pieces())
+        return pieces
+
+    def nvs_written(self) -> None:
+        """Take note that the journal write under way is durable."""
+        assert self._write_end_lsn is not None
+        self.journal.durable(self._write_end_lsn)
+        self._write_end_lsn = None
+        self.cache.write_durable()
+        for group in self.groups.values():
+            group.write_durable()
+
+    def complete(self, now_ns: int) -> None:
+        """Tell hosts what is complete; the shell sends that before anything else."""
+        self.now_ns = now_ns
+        self._tasks.poll()
+        for group in self.groups.values():
+            group.release()
+
+    def background(self, now_ns: int) -> None:
+        """Send to other sites, destage and trim."""
+        self.now_ns = now_ns
+        for pair in self.pairs.values():
+            if pair.group.role is Role.PRIMARY:
+                pair.group.stream.pump()
+            else:
+                pair.secondary.say()
+        self._pace()
+        idle = now_ns - self._last_host_ns > IDLE_NS or self.draining
+        pressed = self._pressed()
+        self.destage.run(now_ns, pressed=idle or pressed)
+        # One flush serves thousands of tracks; it waits until there is a reason for it.
+        if idle or (pressed and self.destage.unflushed_tracks() > self._flush_tracks()):
+            self.destage.flush()
+        self.saving.consider_trim(idle=idle)
+        self._requests.extend(self._reading.requests)
+        self._requests.extend(self.destage.requests)
+        self._reading.requests.clear()
+        self.destage.requests.clear()
+
+    def _flush_tracks(self) -> int:
+        return min(8192, self.cache.tracks_max // 16)
+
+    def _pressed(self) -> bool:
+        """Return whether dirty tracks must go to their disks now."""
+        return (
+            self.cache.dirty_tracks() * 4 > self.cache.tracks_max
+            or self.journal.used_bytes() > self.journal.ring_bytes * DESTAGE_FILL
+        )
+
+    def host_spoke(self, now_ns: int) -> None:
+        """Take note that a host sent something."""
+        self._last_host_ns = now_ns
+
+    # Pacing hosts.
+
+    def _pace(self) -> None:
+        pinned = 0
+        for pair in self.pairs.values():
+            pinned += pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
+        self.cache.pinned_tracks = pinned
+        if self.cache.full():
+            self.pacing = "the cache is full of tracks not yet on their disks"
+            return
+        if self.journal.used_bytes() <= self.journal.ring_bytes * PACE_FILL:
+            self.pacing = ""
+            self._paced_since_ns = None
+            return
+        self._pace_by_journal()
+
+    def _pace_by_journal(self) -> None:
+        """The journal fills: find out for whom, and pace hosts or give up order (F8)."""
+        disks = self.destage.needed_lsn()
+        behind = [
+            pair
+            for pair in self.pairs.values()
+            if (lsn := pair.group.retained_lsn()) is not None and (disks is None or lsn < disks)
+        ]
+        if not behind:
+            self.pacing = "the journal waits for the disks"
+            self._paced_since_ns = None
+            return
+        self.pacing = "the journal waits for the other site"
+        if self._paced_since_ns is None:
+            self._paced_since_ns = self.now_ns
+        waited_ns = self.now_ns - self._paced_since_ns
+        for pair in behind:
+            group = pair.group
+            if group.on_link_loss is OnLinkLoss.CONTINUE and (
+                not group.stream.flowing or waited_ns > PACE_NS_MAX
+            ):
+                pair.primary.overflow("the journal is full of changes that the other site lacks")
+
+    # The shell's side.
+
+    def take_requests(self) -> list[ShellRequest]:
+        """Return what the shell must do now."""
+        requests, self._requests = self._requests, []
+        return requests
+
+    def completed(self, request: ShellRequest, result: Any, now_ns: int) -> None:
+        """Take the outcome of a request: what was read, None, or a DeviceError."""
+        self.now_ns = now_ns
+        match request:
+            case NvsWrite():
+                self.nvs_written()
+            case NvsSave():
+                self.saving.saved(request)
+            case NvsRead(number):
+                self._tasks.resume(self._journal_reads.pop(number), result)
+            case DiskRead(number):
+                self._reading.completed(number, result)
+            case _:
+                error = result if isinstance(result, DeviceError) else None
+                self.destage.completed(request.number, error, now_ns)
+        if isinstance(result, DeviceError):
+            operation = type(request).__name__.removeprefix("Disk").lower()
+            self.emit(DiskFailed(result.uri, operation, result.cause))
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def busy(self) -> bool:
+        """Return whether another turn at once would move something."""
+        return bool(self._requests) or any(
+            pair.group.role is Role.PRIMARY
+            and (pair.group.stream.busy() or pair.group.stream.wants_close())
+            for pair in self.pairs.values()
+        )
+
+    def settled(self) -> bool:
+        """Return whether everything accepted is on its disk and the journal is empty."""
+        return (
+            self.destage.settled()
+            and self._write_end_lsn is None
+            and all(pair.secondary.settled() for pair in self.pairs.values())
+            and self.saving.idle()
+        )
+
+    def next_deadline_ns(self) -> int:
+        """Return when the next turn is due even if nothing happens."""
+        due = [end.next_deadline_ns() for end in self.links.values()]
+        tick = self.now_ns + (20 * MILLISECOND_NS if self.cache.dirty else SECOND_NS // 4)
+        return min([tick, *(d for d in due if d is not None)])

@@ -1,0 +1,337 @@
+"""Run one site: the shell with clock, files, sockets and threads around the processor.
+
+One thread runs everything but what blocks: each disk has a writer and a reader thread, and the
+nonvolatile store one, where its fdatasync waits. `run_site` is what `dualcopy site start` calls.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from emulator.clock import SECOND_NS
+from emulator.copy.states import Role
+from emulator.disk.base import Disk
+from emulator.disk.opener import open_disk
+from emulator.errors import DeviceError, MisuseError
+from emulator.events import DiskFailed, Event
+from emulator.frontend.uri import parse_serve_uri
+from emulator.node.config import SiteConfig
+from emulator.node.console import Console
+from emulator.node.hosts import HostServer
+from emulator.node.lines import Captures, LineEnd
+from emulator.node.loop import Loop, Workers
+from emulator.node.operators import OperatorServer
+from emulator.node.processor import Processor
+from emulator.node.recovery import Replay, first_start, restore
+from emulator.node.requests import (
+    DiskFlush,
+    DiskRead,
+    DiskWrite,
+    NvsRead,
+    NvsSave,
+    NvsWrite,
+    ShellRequest,
+)
+from emulator.nvs.recovery import Entry, Recovery
+from emulator.nvs.store import NvsStore
+
+# How long an orderly stop waits for the other site to have everything.
+DRAIN_NS = 10 * SECOND_NS
+_EXIT_DEVICE = 69
+Submit = Callable[[Callable[[], Any], Callable[[Any], None]], None]
+
+
+def run_site(config: SiteConfig) -> int:
+    """Run a site in the foreground until SIGTERM or SIGINT; return its exit code."""
+    site = SiteRuntime(config)
+    try:
+        site.start()
+        return site.run()
+    finally:
+        site.close()
+
+
+def event_json(event: Event) -> bytes:
+    """Return an event as one line of JSON, stamped with wall-clock and monotonic time."""
+    name = type(event).__name__
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
+    stamp = {
+        "event": words[1:],
+        "time_ns": time.time_ns(),
+        "monotonic_ns": time.monotonic_ns(),
+    }
+    return json.dumps(stamp | asdict(event)).encode() + b"\n"
+
+
+class SiteRuntime:
+    """One site's process."""
+
+    def __init__(self, config: SiteConfig) -> None:
+        self.config = config
+        self._loop = Loop()
+        self._workers = Workers(self._loop)
+        self._stop_signal = False
+        self._failed: DeviceError | None = None
+        self._disks: list[Disk] = []
+        self._readers: list[Submit] = []
+        self._writers: list[Submit] = []
+        self._store = NvsStore(config.nvs)
+        self._nvs: Submit | None = None
+        self._closers: list[Callable[[], None]] = [self._store.close]
+        self._lines: dict[str, LineEnd] = {}
+        self._hosts = HostServer(self._loop, self._emit)
+
+    def _emit(self, event: Event) -> None:
+        sys.stderr.buffer.write(event_json(event))
+        sys.stderr.buffer.flush()
+
+    # Starting.
+
+    def start(self) -> None:
+        """Open everything, recover, and say that the site is ready."""
+        for device in self.config.devices.values():
+            disk = open_disk(device.disk)
+            self._closers.append(disk.close)
+            self._disks.append(disk)
+            self._readers.append(self._workers.worker(f"read-{device.name}"))
+            self._writers.append(self._workers.worker(f"write-{device.name}"))
+        if not self._store.battery:
+            self._nvs = self._workers.worker("nvs")
+        sizes = {
+            device.name: disk.size_bytes
+            for device, disk in zip(self.config.devices.values(), self._disks, strict=True)
+        }
+        superblock = self._store.load()
+        self._captures = Captures(self.config.name, self.config.links)
+        self._closers.append(self._captures.close)
+        self.processor = Processor(
+            self.config, sizes, self._store.ring_bytes, self._store.map_bytes(), os.urandom
+        )
+        self._recover(superblock.body if superblock else None)
+        console = Console(self.processor, self._add_status)
+        operators = OperatorServer(self._loop, self.config.console, console)
+        self._closers.append(operators.close)
+        self._open_lines()
+        self._listen()
+        self._watch_signals()
+        ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
+        sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+    def _recover(self, body: dict[str, Any] | None) -> None:
+        processor = self.processor
+        trim_lsn = 0
+        if body is None:
+            first_start(processor)
+        else:
+            restore(processor, body, self.config.nvs)
+            trim_lsn = body["trim_lsn"]
+        recovery = Recovery(self._store.read, self._store.ring_bytes, trim_lsn, self.config.nvs)
+        processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
+        processor.start(Replay(processor, recovery, self.config.nvs).run())
+        while not processor.ready:
+            self._turn(0.01)
+        saved: list[bool] = []
+        processor.save_soon(lambda: saved.append(True))
+        while not saved:
+            self._turn(0.01)
+
+    def _open_lines(self) -> None:
+        now_ns = time.monotonic_ns()
+        for name, link in self.config.links.items():
+            line = LineEnd(
+                link, self.processor.links[name], self._loop, self._emit, self._captures.taps[name]
+            )
+            line.open_first(now_ns)
+            self._lines[name] = line
+
+    def _listen(self) -> None:
+        """Serve each URI with its own device first, and every device of its address."""
+        shared: dict[object, dict[str, Any]] = {}
+        first_uri: dict[object, str] = {}
+        for device in self.config.devices.values():
+            for uri in device.serve:
+                where = parse_serve_uri(uri)
+                address = (where.kind, where.address)
+                name = where.export or device.name
+                shared.setdefault(address, {})[name] = self.processor.volumes[device.name]
+                first_uri.setdefault(address, uri)
+        for address, exports in shared.items():
+            self._hosts.listen(first_uri[address], exports)
+        self._closers.append(self._hosts.close)
+
+    def _watch_signals(self) -> None:
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end)
+
+        def note(_number: int, _frame: object) -> None:
+            self._stop_signal = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, note)
+        self._loop.add(read_end, lambda _events: bool(os.read(read_end, 64)))
+
+    # Running.
+
+    def run(self) -> int:
+        """Turn until told to stop, then drain."""
+        busy = False
+        while not self._stop_signal and self._failed is None:
+            busy = self._turn(0 if busy else self._wait_s())
+        if self._failed is not None:
+            return _EXIT_DEVICE
+        return self._drain()
+
+    def _wait_s(self) -> float:
+        due_ns = self.processor.next_deadline_ns()
+        for line in self._lines.values():
+            deadline_ns = line.next_deadline_ns()
+            if deadline_ns is not None:
+                due_ns = min(due_ns, deadline_ns)
+        return max(0.0, (due_ns - time.monotonic_ns()) / SECOND_NS)
+
+    def _turn(self, timeout_s: float) -> bool:
+        """Do everything that is there to do once; return whether there is more at once."""
+        processor = self.processor
+        self._loop.run_once(timeout_s)
+        now_ns = time.monotonic_ns()
+        if self._hosts.spoke:
+            self._hosts.spoke = False
+            processor.host_spoke(now_ns)
+        for line in self._lines.values():
+            line.receive(now_ns)
+        processor.turn(now_ns)
+        self._carry_out(now_ns)
+        processor.complete(now_ns)
+        self._hosts.send(paused=bool(processor.pacing))
+        processor.background(now_ns)
+        self._carry_out(now_ns)
+        more = False
+        for line in self._lines.values():
+            more = line.send(now_ns) or more
+        self._captures.flush(self._emit)
+        for event in processor.take_events():
+            self._emit(event)
+        return more or processor.busy()
+
+    def _carry_out(self, now_ns: int) -> None:
+        for request in self.processor.take_requests():
+            self._carry_out_one(request, now_ns)
+
+    def _carry_out_one(self, request: ShellRequest, now_ns: int) -> None:
+        match request:
+            case NvsWrite() | NvsSave():
+                self._write_nvs(request, now_ns)
+            case NvsRead():
+                entries = self._read_journal(request)
+                self.processor.completed(request, entries, now_ns)
+            case DiskRead(_, device, offset, length):
+                job = partial(self._disks[device].read, offset, length)
+                self._readers[device](job, partial(self._done, request))
+            case DiskWrite(_, device):
+                job = partial(_write_disk, self._disks[device], request)
+                self._writers[device](job, partial(self._done, request))
+            case DiskFlush(_, device):
+                self._writers[device](self._disks[device].flush, partial(self._done, request))
+
+    def _write_nvs(self, request: NvsWrite | NvsSave, now_ns: int) -> None:
+        job = partial(_write_store, self._store, request)
+        if self._nvs is None:
+            # Nothing to wait for: what the kernel has counts.
+            try:
+                job()
+            except DeviceError as error:
+                self._fail(error)
+                return
+            self.processor.completed(request, None, now_ns)
+        else:
+            self._nvs(job, partial(self._done, request))
+
+    def _read_journal(self, request: NvsRead) -> list[Entry]:
+        recovery = Recovery(
+            self._store.read, self._store.ring_bytes, request.first_lsn, self.config.nvs
+        )
+        found: list[Entry] = []
+        for entry in recovery.entries():
+            if entry.head.lsn >= request.end_lsn:
+                break
+            found.append(entry)
+        return found
+
+    def _done(self, request: ShellRequest, result: Any) -> None:
+        if isinstance(result, Exception) and not isinstance(result, DeviceError):
+            raise MisuseError(f"{request}: {result!r}") from result
+        if isinstance(result, DeviceError) and isinstance(request, NvsWrite | NvsSave):
+            self._fail(result)
+            return
+        self.processor.completed(request, result, time.monotonic_ns())
+
+    def _fail(self, error: DeviceError) -> None:
+        """Stop: without its nonvolatile store a site can promise nothing (W4)."""
+        if self._failed is None:
+            self._failed = error
+            self._emit(DiskFailed(error.uri, "write", error.cause))
+
+    def _add_status(self, status: dict[str, Any]) -> None:
+        status["hosts"] = self._hosts.counts()
+        status["pid"] = os.getpid()
+        for name, line in self._lines.items():
+            status["links"][name]["line"] = {"uri": line.config.line, **line.counters()}
+
+    # Stopping.
+
+    def _drain(self) -> int:
+        """Answer what hosts wait for, let the other site catch up, and bring all to the disks."""
+        self._hosts.close_listeners()
+        limit_ns = time.monotonic_ns() + DRAIN_NS
+        self.processor.draining = True
+        while time.monotonic_ns() < limit_ns and not (self._hosts.quiet() and self._sent()):
+            self._turn(0.005)
+        self._hosts.close()
+        for line in self._lines.values():
+            line.close(time.monotonic_ns())
+        while not self.processor.settled() and self._failed is None:
+            if self.processor.destage.broken_devices():
+                return _EXIT_DEVICE
+            self._turn(0.005)
+        return 0 if self._failed is None else _EXIT_DEVICE
+
+    def _sent(self) -> bool:
+        """Return whether every copy that can be reached has everything."""
+        return all(
+            pair.group.role is not Role.PRIMARY
+            or not pair.group.stream.flowing
+            or pair.group.stream.applied_csn == pair.group.csn
+            for pair in self.processor.pairs.values()
+        )
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._workers.close()
+        for closer in reversed(self._closers):
+            closer()
+        self._loop.close()
+
+
+def _write_store(store: NvsStore, request: NvsWrite | NvsSave) -> None:
+    store.write(request.runs)
+    if isinstance(request, NvsSave):
+        if request.runs:
+            # The map's bits must not be younger than the superblock that relies on them.
+            store.sync()
+        store.save(request.body)
+    else:
+        store.sync()
+
+
+def _write_disk(disk: Disk, request: DiskWrite) -> None:
+    for offset, length in request.zeros:
+        disk.zero(offset, length)
+    if request.runs:
+        disk.write(request.runs)

@@ -1,0 +1,116 @@
+"""What a site says of itself: one JSON object, the same for people, scripts and dashboards."""
+
+from typing import Any
+
+from emulator.copy.group import Group
+from emulator.copy.pair import Pair
+from emulator.copy.states import Role, guarantee
+from emulator.node.links import LinkEnd
+from emulator.node.processor import Processor
+
+
+def status_of(processor: Processor) -> dict[str, Any]:
+    """Return the state of a whole site; see the contract for its keys."""
+    journal, cache = processor.journal, processor.cache
+    return {
+        "site": processor.config.name,
+        "ready": processor.ready,
+        "pacing": processor.pacing,
+        "groups": {
+            name: _group(group, processor.pairs.get(name))
+            for name, group in processor.groups.items()
+        },
+        "links": {name: _link(end) for name, end in processor.links.items()},
+        "cache": {
+            "size_bytes": cache.size_bytes,
+            "tracks_max": cache.tracks_max,
+            "clean_tracks": len(cache.clean),
+            "dirty_tracks": cache.dirty_tracks(),
+            "pinned_tracks": cache.pinned_tracks,
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "evictions": cache.evictions,
+        },
+        "nvs": {
+            "ring_bytes": journal.ring_bytes,
+            "used_bytes": journal.used_bytes(),
+            "appended_bytes": journal.appended_bytes,
+            "entries": journal.entries,
+            "saves": processor.saving.saves,
+        },
+        "devices": _devices(processor),
+    }
+
+
+def _devices(processor: Processor) -> dict[str, Any]:
+    broken = processor.destage.broken_devices()
+    return {
+        volume.name: {
+            "size_bytes": volume.size_bytes,
+            "group": volume.group.name,
+            "writable": volume.writable(),
+            "state": "failed" if index in broken else "online",
+            "reads": volume.reads,
+            "writes": volume.writes,
+            "read_bytes": volume.read_bytes,
+            "written_bytes": volume.written_bytes,
+        }
+        for index, volume in enumerate(processor.volumes.values())
+    }
+
+
+def _group(group: Group, pair: Pair | None) -> dict[str, Any]:
+    position = group.position()
+    said: dict[str, Any] = {
+        "role": group.role.value,
+        "state": group.state.value if group.role is not Role.NONE else "local",
+        "reason": group.reason if group.role is not Role.NONE else "",
+        "guarantee": guarantee(
+            group.role, group.state, group.ack, consistent=group.consistent and not group.copy_number
+        ),
+        "ack": group.ack.value,
+        "on_link_loss": group.on_link_loss.value,
+        "frozen": group.frozen,
+        "suspended": group.suspended,
+        "consistent": group.consistent,
+        "csn": group.csn,
+        "applied_csn": group.stream.applied_csn,
+        "position": position._replace(csn=group.stream.acked.csn).text()
+        if group.role is not Role.PRIMARY
+        else _proved(group),
+        "waiting_replies": len(group.replies),
+        "lag": group.lag(),
+    }
+    if pair is not None:
+        said["copy"] = {
+            "dirty_tracks": sum(found.dirty_tracks() for found in group.maps),
+            "copied_tracks": pair.primary.copied_tracks,
+            "map_mode": group.map_mode,
+            "sent_records": group.stream.sent_records,
+            "sent_host_bytes": group.stream.host_bytes,
+            "sent_record_bytes": group.stream.record_bytes,
+            "applied_records": pair.secondary.applied_records,
+        }
+    return said
+
+
+def _proved(group: Group) -> dict[str, Any]:
+    """Return a primary's position: its csn, with the chain hash the other site has confirmed."""
+    acked = group.stream.acked
+    chain = acked.chain if acked.csn == group.csn else group.stream.newest_chain()
+    return acked._replace(csn=group.csn, chain=chain).text()
+
+
+def _link(end: LinkEnd) -> dict[str, Any]:
+    machine = end.machine
+    return {
+        "state": machine.state.value,
+        "reason": end.reason,
+        "peer": end.settings.peer,
+        "sealed": False,
+        "warning": "not sealed (lab_plaintext): for this machine only",
+        "mtu_bytes": end.settings.mtu_bytes,
+        "rtt_ns": machine.rtt_ns,
+        "foreign_records": end.foreign_records,
+        "counters": machine.counters.as_dict(),
+    }

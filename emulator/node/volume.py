@@ -1,0 +1,243 @@
+"""One device as hosts see it: blocks in any alignment over cached tracks.
+
+A write that covers whole tracks is accepted at once. One that covers a part of a track first
+needs the rest of that track; one that the journal has no room for, or that meets a freeze,
+waits. Leaves order, journal and copy to the group.
+"""
+
+from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
+from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
+from emulator.copy.group import Group, GroupVolume
+from emulator.copy.services import ReadTracks, Services, Step, Until
+from emulator.copy.states import Role
+from emulator.errors import DeviceError
+
+_TRACK_MASK = TRACK_BYTES - 1
+_TRACK_SHIFT = TRACK_BYTES.bit_length() - 1
+# A longer write is taken in pieces of this size, each with its own csn, so that a small journal
+# can hold it.
+PIECE_BYTES = 256 * 1024
+ZERO_PIECE_TRACKS = 4096
+
+
+class Volume:
+    """One device of this site; a `BlockVolume`."""
+
+    def __init__(
+        self, services: Services, group: Group, place: GroupVolume, *, secondary_reads: bool
+    ) -> None:
+        self.name = place.name
+        self.size_bytes = place.size_bytes
+        self.group = group
+        self._services = services
+        self._cache = services.cache
+        self._place = place
+        self._base = place.site_index << TRACK_BITS
+        self._secondary_reads = secondary_reads
+        self.reads = 0
+        self.writes = 0
+        self.read_bytes = 0
+        self.written_bytes = 0
+
+    def writable(self) -> bool:
+        """Return whether hosts may write here now."""
+        return self.group.refusal() is None
+
+    def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
+        """Return runs of (length, is data); what is not cached as zeros counts as data."""
+        runs: list[tuple[int, bool]] = []
+        end = offset + length
+        peek = self._cache.peek
+        while offset < end:
+            size = min(TRACK_BYTES - (offset & _TRACK_MASK), end - offset)
+            data = peek(self._base | offset >> _TRACK_SHIFT) is not ZERO_TRACK
+            if runs and runs[-1][1] is data:
+                runs[-1] = (runs[-1][0] + size, data)
+            else:
+                runs.append((size, data))
+            offset += size
+        return runs
+
+    # Reading.
+
+    def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
+        """Return the bytes at once when they are cached; else None, and answer later."""
+        if offset + length > self.size_bytes:
+            who.completed(cookie, Outcome.OUT_OF_RANGE, [])
+            return None
+        if self.group.role is Role.SECONDARY and not self._secondary_reads:
+            who.completed(cookie, Outcome.NOT_HERE, [])
+            return None
+        self.reads += 1
+        self.read_bytes += length
+        first = offset >> _TRACK_SHIFT
+        last = (offset + length - 1) >> _TRACK_SHIFT
+        get = self._cache.get
+        base = self._base
+        images: list[bytes] = []
+        for track in range(first, last + 1):
+            image = get(base | track)
+            if image is None:
+                self._services.start(self._read(offset, length, who, cookie))
+                return None
+            images.append(image)
+        return _cut(images, offset, length)
+
+    def _read(self, offset: int, length: int, who: Requester, cookie: int) -> Step:
+        first = offset >> _TRACK_SHIFT
+        last = (offset + length - 1) >> _TRACK_SHIFT
+        keys = range(self._base | first, (self._base | last) + 1)
+        try:
+            images = yield ReadTracks(keys)
+        except DeviceError:
+            who.completed(cookie, Outcome.DEVICE, [])
+            return
+        who.completed(cookie, Outcome.DONE, _cut([images[key] for key in keys], offset, length))
+
+    # Writing.
+
+    def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
+        """Accept new contents."""
+        length = len(data)
+        group = self.group
+        if offset + length > self.size_bytes:
+            who.completed(cookie, Outcome.OUT_OF_RANGE, [])
+        elif group.refusal() is not None:
+            who.completed(cookie, Outcome.READ_ONLY, [])
+        elif not (offset | length) & _TRACK_MASK and length <= PIECE_BYTES and group.can_accept(length):
+            group.reserve(length)
+            csn = group.begin_write()
+            group.accept_run(self._place, offset >> _TRACK_SHIFT, data, length >> _TRACK_SHIFT)
+            self.writes += 1
+            self.written_bytes += length
+            group.replies.add(csn, who, cookie)
+        else:
+            self._services.start(self._write(offset, data, who, cookie))
+
+    def _write(self, offset: int, data: bytes, who: Requester, cookie: int) -> Step:
+        """Accept a write that is unaligned, long, or has to wait."""
+        group = self.group
+        done = 0
+        length = len(data)
+        csn = group.csn
+        while done < length:
+            # Pieces end at a track, so that only the first and last may be part of one.
+            size = min(PIECE_BYTES - (offset + done) % PIECE_BYTES, length - done)
+            piece = data if size == length else data[done : done + size]
+            try:
+                images = yield from self._edges(offset + done, size)
+            except DeviceError:
+                who.completed(cookie, Outcome.DEVICE, [])
+                return
+            yield Until(lambda size=size: group.refusal() is not None or self._room(size))  # type: ignore[misc]
+            if group.refusal() is not None:
+                who.completed(cookie, Outcome.READ_ONLY, [])
+                return
+            csn = self._accept(offset + done, piece, images)
+            done += size
+        self.writes += 1
+        self.written_bytes += length
+        group.replies.add(csn, who, cookie)
+
+    def _room(self, size: int) -> bool:
+        return self.group.can_accept(size) and not self._cache.full()
+
+    def _edges(self, offset: int, length: int) -> Step:
+        """Return the images of the tracks that a range covers only in part."""
+        first = offset & ~_TRACK_MASK
+        last = (offset + length) & ~_TRACK_MASK
+        keys = []
+        if offset != first or length < TRACK_BYTES:
+            keys.append(self._base | first >> _TRACK_SHIFT)
+        if offset + length != last and last >= first + TRACK_BYTES:
+            keys.append(self._base | last >> _TRACK_SHIFT)
+        if not keys:
+            return {}
+        images = yield ReadTracks(keys)
+        return images
+
+    def _accept(self, offset: int, data: bytes, edges: dict[int, bytes]) -> int:
+        group, place = self.group, self._place
+        group.reserve(len(data))
+        csn = group.begin_write()
+        end = offset + len(data)
+        at = offset
+        while at < end:
+            track = at >> _TRACK_SHIFT
+            within = at & _TRACK_MASK
+            if within or end - at < TRACK_BYTES:
+                size = min(TRACK_BYTES - within, end - at)
+                key = self._base | track
+                # The edge was read some time ago; a newer image is in the cache if there is one.
+                old = self._cache.peek(key) or edges[key]
+                part = data[at - offset : at - offset + size]
+                image = b"".join((old[:within], part, old[within + size :]))
+                group.accept_part(place, track, within, part, image, old)
+            else:
+                tracks = (end - at) >> _TRACK_SHIFT
+                size = tracks << _TRACK_SHIFT
+                run = data if size == len(data) else data[at - offset : at - offset + size]
+                group.accept_run(place, track, run, tracks)
+            at += size
+        return csn
+
+    def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:
+        """Make a range read as zeros."""
+        if offset + length > self.size_bytes:
+            who.completed(cookie, Outcome.OUT_OF_RANGE, [])
+        elif self.group.refusal() is not None:
+            who.completed(cookie, Outcome.READ_ONLY, [])
+        else:
+            self._services.start(self._zero(offset, length, who, cookie))
+
+    def _zero(self, offset: int, length: int, who: Requester, cookie: int) -> Step:
+        group = self.group
+        end = offset + length
+        csn = group.csn
+        while offset < end:
+            within = offset & _TRACK_MASK
+            whole = not within and (
+                end - offset >= TRACK_BYTES or end == self.size_bytes
+            )
+            if whole:
+                tracks = min(-(-(end - offset) >> _TRACK_SHIFT), ZERO_PIECE_TRACKS)
+                if end != self.size_bytes:
+                    tracks = min(tracks, (end - offset) >> _TRACK_SHIFT)
+                size = min(tracks * TRACK_BYTES, end - offset)
+                edges: dict[int, bytes] = {}
+            else:
+                size = min(TRACK_BYTES - within, end - offset)
+                try:
+                    edges = yield from self._edges(offset, size)
+                except DeviceError:
+                    who.completed(cookie, Outcome.DEVICE, [])
+                    return
+            yield Until(lambda: group.refusal() is not None or self._room(TRACK_BYTES))
+            if group.refusal() is not None:
+                who.completed(cookie, Outcome.READ_ONLY, [])
+                return
+            if whole:
+                group.reserve(0)
+                csn = group.begin_write()
+                group.accept_zeros(self._place, offset >> _TRACK_SHIFT, tracks, ZERO_TRACK)
+            else:
+                csn = self._accept(offset, bytes(size), edges)
+            offset += size
+        group.replies.add(csn, who, cookie)
+
+    def flush(self, who: Requester, cookie: int) -> None:
+        """Answer when everything accepted so far is as safe as the group's level asks."""
+        self.group.replies.add(self.group.csn, who, cookie)
+
+
+def _cut(images: list[bytes], offset: int, length: int) -> list[bytes]:
+    """Return the buffers of a byte range that lies in these consecutive tracks."""
+    start = offset & _TRACK_MASK
+    if len(images) == 1:
+        return images if length == TRACK_BYTES else [images[0][start : start + length]]
+    if start:
+        images[0] = images[0][start:]
+    end = (offset + length) & _TRACK_MASK
+    if end:
+        images[-1] = images[-1][:end]
+    return images

@@ -1,0 +1,1 @@
+"""The nonvolatile store: what survives a crash of the cache processor."""

@@ -1,0 +1,127 @@
+"""Read the journal after a start: every entry that was acknowledged, and nothing else.
+
+An invalid entry at the tail is torn: its write was never acknowledged, and it is cut off. An
+invalid entry that is followed by one whose `durable_lsn` lies beyond it had been durable, so it
+is corruption: nothing may be cut off, and the store is refused (W3).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from emulator.errors import CorruptError
+from emulator.nvs.areas import ENTRY_ALIGN, RING_START
+from emulator.nvs.journal import (
+    HEAD_BYTES,
+    MAGIC,
+    EntryHead,
+    EntryKind,
+    Journal,
+    entry_bytes,
+    head_chain,
+    unpack_head,
+)
+from emulator.wire.checksum import CHAIN_NONE, crc32c
+
+Read = Callable[[int, int], bytes]
+_SCAN_BYTES = 1 << 20
+
+
+class Entry(NamedTuple):
+    """One entry of the journal that is whole."""
+
+    head: EntryHead
+    payload: bytes
+    end_lsn: int
+
+
+class Recovery:
+    """Walk the ring from `trim_lsn`; afterwards `journal()` goes on where it ended."""
+
+    def __init__(self, read: Read, ring_bytes: int, trim_lsn: int, uri: str) -> None:
+        self._read = read
+        self._ring_bytes = ring_bytes
+        self._trim_lsn = trim_lsn
+        self._uri = uri
+        self.tail_lsn = trim_lsn
+        self.torn = False
+        self._chain = CHAIN_NONE
+        self._first = True
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the valid entries in order.
+
+        Raises CorruptError when acknowledged entries lie behind one that cannot be read.
+        """
+        while self.tail_lsn - self._trim_lsn < self._ring_bytes:
+            entry = self._entry(self.tail_lsn)
+            if entry is None:
+                self.torn = self._something_there(self.tail_lsn)
+                self._refuse_corruption(self.tail_lsn)
+                return
+            self._chain = entry.head.chain
+            self._first = False
+            self.tail_lsn = entry.end_lsn
+            if entry.head.kind != EntryKind.PAD:
+                yield entry
+
+    def journal(self) -> Journal:
+        """Return the journal, ready to append after the last valid entry."""
+        return Journal(self._ring_bytes, self.tail_lsn, self._trim_lsn, self._chain)
+
+    def _entry(self, lsn: int) -> Entry | None:
+        place = lsn % self._ring_bytes
+        head, crc = unpack_head(self._read(RING_START + place, HEAD_BYTES))
+        if head.magic != MAGIC or head.lsn != lsn:
+            return None
+        if head.kind == EntryKind.PAD:
+            end_lsn = lsn + self._ring_bytes - place
+        else:
+            end_lsn = lsn + entry_bytes(head.length)
+        if place + HEAD_BYTES + head.length > self._ring_bytes:
+            return None
+        data = self._read(RING_START + place, HEAD_BYTES + head.length)
+        payload = data[HEAD_BYTES:]
+        if crc32c(payload, crc32c(data[: HEAD_BYTES - 4])) != crc:
+            return None
+        # The first entry's predecessor may be overwritten, so its chain is taken on trust.
+        chain = head_chain(self._chain, head, crc32c(payload))
+        if not self._first and chain != head.chain:
+            return None
+        return Entry(head, payload, end_lsn)
+
+    def _something_there(self, lsn: int) -> bool:
+        head, _crc = unpack_head(self._read(RING_START + lsn % self._ring_bytes, HEAD_BYTES))
+        return head.magic == MAGIC and head.lsn == lsn
+
+    def _refuse_corruption(self, bad_lsn: int) -> None:
+        for head in self._heads_after(bad_lsn):
+            if head.durable_lsn > bad_lsn:
+                raise CorruptError(
+                    self._uri,
+                    f"journal entry at lsn {bad_lsn} is damaged, but entry {head.lsn} proves that "
+                    f"it was safe once; nothing was cut off. Restore the store, or copy the "
+                    f"volume back from the other site",
+                )
+
+    def _heads_after(self, lsn: int) -> Iterator[EntryHead]:
+        """Yield the valid entries of this lap that lie behind `lsn`."""
+        end_lsn = self._trim_lsn + self._ring_bytes
+        at = lsn + ENTRY_ALIGN
+        while at < end_lsn:
+            place = at % self._ring_bytes
+            chunk_bytes = min(_SCAN_BYTES, self._ring_bytes - place, end_lsn - at)
+            chunk = self._read(RING_START + place, chunk_bytes)
+            found = chunk.find(MAGIC)
+            while found >= 0:
+                if found % ENTRY_ALIGN == 0 and found + HEAD_BYTES <= chunk_bytes:
+                    head, crc = unpack_head(chunk, found)
+                    if head.lsn == at + found and self._whole(head, crc, place + found):
+                        yield head
+                found = chunk.find(MAGIC, found + 1)
+            at += chunk_bytes
+
+    def _whole(self, head: EntryHead, crc: int, place: int) -> bool:
+        if place + HEAD_BYTES + head.length > self._ring_bytes:
+            return False
+        data = self._read(RING_START + place, HEAD_BYTES + head.length)
+        return crc32c(data[HEAD_BYTES:], crc32c(data[: HEAD_BYTES - 4])) == crc

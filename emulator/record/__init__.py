@@ -1,0 +1,1 @@
+"""The record former: host writes become records of changes."""

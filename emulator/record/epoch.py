@@ -1,0 +1,249 @@
+"""An epoch: host writes gathered between two csns, coalesced, then frozen (C1, C3, C4).
+
+While an epoch is open a later write to the same bytes replaces an earlier one; that is safe
+because the other site applies an epoch as one (C1). Once closed it never changes (C3): after a
+crash it is formed again from the journal and comes out the same, byte for byte. It is cut into
+records by its canonical contents alone, so both ends and both lives cut it the same way.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK, track_key
+from emulator.channel.blocks import TRACK_BYTES
+from emulator.record.changes import (
+    RecordHead,
+    encode_delta,
+    encode_head,
+    encode_part,
+    encode_run_of,
+    encode_zeros,
+    record_chain,
+)
+from emulator.wire.checksum import Buffer
+
+# A record is formed in one go, so this bounds how long a host may wait behind it (about 1 ms).
+RECORD_BYTES_MAX = 1 << 20
+RECORD_TRACKS_MAX = 4096
+
+Extents = list[tuple[int, int]]
+
+
+class Record(NamedTuple):
+    """One record of changes, ready for the line."""
+
+    csn_first: int
+    csn_last: int
+    final: bool
+    chain_after: bytes
+    parts: list[Buffer]
+    host_bytes: int
+    """How many changed bytes the record stands for, before deltas."""
+    size_bytes: int
+
+
+class Body:
+    """Gathers changes in key order and joins neighbouring whole tracks into runs."""
+
+    def __init__(self) -> None:
+        self.parts: list[Buffer] = []
+        self.changes = 0
+        self._start = 0
+        self._next = -1
+        self._images: list[bytes] = []
+        self._zeros = 0
+
+    def whole(self, key: int, image: bytes) -> None:
+        """Add a whole track."""
+        zero = image is ZERO_TRACK
+        if key != self._next or zero != (self._zeros > 0):
+            self.flush()
+            self._start = key
+        if zero:
+            self._zeros += 1
+        else:
+            self._images.append(image)
+        self._next = key + 1
+
+    def part(self, key: int, start: int, data: Buffer) -> None:
+        """Add a part of a track."""
+        self.flush()
+        encode_part(self.parts, key >> TRACK_BITS, key & TRACK_MASK, start, data)
+        self.changes += 1
+
+    def delta(self, key: int, old: bytes, new: bytes) -> bool:
+        """Add a whole track as its difference from `old`, if that pays."""
+        parts: list[Buffer] = []
+        if not encode_delta(parts, key >> TRACK_BITS, key & TRACK_MASK, old, new):
+            return False
+        self.flush()
+        self.parts.extend(parts)
+        self.changes += 1
+        return True
+
+    def flush(self) -> None:
+        """Close the run that is being gathered."""
+        if self._images:
+            self.changes += 1
+            encode_run_of(
+                self.parts, self._start >> TRACK_BITS, self._start & TRACK_MASK, self._images
+            )
+            self._images = []
+        elif self._zeros:
+            self.changes += 1
+            encode_zeros(
+                self.parts, self._start >> TRACK_BITS, self._start & TRACK_MASK, self._zeros
+            )
+            self._zeros = 0
+        self._next = -1
+
+class Epoch:
+    """Changes of one group from `csn_first` on; open until `close` is called."""
+
+    def __init__(self, lineage: int, csn_first: int) -> None:
+        self.lineage = lineage
+        self.csn_first = csn_first
+        self.csn_last = csn_first - 1
+        self.opened_ns = 0
+        self.images: dict[int, bytes] = {}
+        self.bases: dict[int, bytes | None] = {}
+        self.extents: dict[int, Extents] = {}
+        self.host_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def whole(self, key: int, image: bytes, old: bytes | None) -> None:
+        """Note that a whole track was written over `old` (None: not known)."""
+        if key not in self.images:
+            self.bases[key] = old
+        elif self.extents:
+            self.extents.pop(key, None)
+        self.images[key] = image
+
+    def part(self, key: int, image: bytes, old: bytes | None, start: int, end: int) -> None:
+        """Note that the bytes from `start` to `end` were written, giving `image`."""
+        if key not in self.images:
+            self.bases[key] = old
+            self.extents[key] = [(start, end)]
+        elif key in self.extents:
+            merged = _merged(self.extents[key], start, end)
+            if merged == [(0, TRACK_BYTES)]:
+                del self.extents[key]
+            else:
+                self.extents[key] = merged
+        self.images[key] = image
+
+    def replay(self, key: int, start: int, data: Buffer) -> None:
+        """Note a write read back from the journal, where the old image is not known."""
+        if len(data) == TRACK_BYTES:
+            self.whole(key, bytes(data), None)
+            return
+        image = bytearray(self.images.get(key, ZERO_TRACK))
+        image[start : start + len(data)] = data
+        self.part(key, bytes(image), None, start, start + len(data))
+
+    def records(self, chain: bytes, *, deltas: bool) -> Iterator[Record]:
+        """Yield the epoch's records in order, each formed when asked for.
+
+        `chain` is the chain hash before the epoch; the last record's `chain_after` is the one
+        after it. With `deltas` false every record carries whole contents (C6).
+        """
+        keys = sorted(self.images)
+        at = 0
+        while True:
+            end = self._cut(keys, at)
+            final = end == len(keys)
+            record = self._record(keys[at:end], chain, final=final, deltas=deltas)
+            chain = record.chain_after
+            yield record
+            if final:
+                return
+            at = end
+
+    def _cut(self, keys: list[int], at: int) -> int:
+        """Return where the record that begins with `keys[at]` ends."""
+        size = 0
+        end = at
+        while end < len(keys) and size < RECORD_BYTES_MAX and end - at < RECORD_TRACKS_MAX:
+            key = keys[end]
+            if self.images[key] is not ZERO_TRACK or key in self.extents:
+                size += TRACK_BYTES
+            end += 1
+        return end
+
+    def _record(self, keys: list[int], chain: bytes, *, final: bool, deltas: bool) -> Record:
+        canonical = Body()
+        wire = Body() if deltas else canonical
+        differs = False
+        for key in keys:
+            image = self.images[key]
+            extents = self.extents.get(key)
+            if extents is not None:
+                for start, end in extents:
+                    canonical.part(key, start, image[start:end])
+                    if deltas:
+                        wire.part(key, start, image[start:end])
+                continue
+            canonical.whole(key, image)
+            if deltas:
+                base = self.bases[key]
+                if base is not None and image is not ZERO_TRACK and wire.delta(key, base, image):
+                    differs = True
+                else:
+                    wire.whole(key, image)
+        canonical.flush()
+        body = b"".join(canonical.parts)
+        after = record_chain(
+            chain, self.lineage, self.csn_first, self.csn_last, final, canonical.changes, body
+        )
+        parts: list[Buffer] = [body]
+        changes = canonical.changes
+        if differs:
+            wire.flush()
+            parts, changes = wire.parts, wire.changes
+        head = encode_head(
+            RecordHead(
+                self.lineage, self.csn_first, self.csn_last, chain, after, final, changes
+            )
+        )
+        size = len(head) + sum(map(len, parts))
+        return Record(
+            self.csn_first, self.csn_last, final, after, [head, *parts], len(body), size
+        )
+
+
+def canonical_body(changes: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
+    """Return the count and bytes of the canonical body of (key, start, data), in key order.
+
+    What the receiver of deltas journals, and checks the chain over.
+    """
+    body = Body()
+    for key, start, data in changes:
+        if len(data) == TRACK_BYTES:
+            body.whole(key, data)
+        else:
+            body.part(key, start, data)
+    body.flush()
+    return body.changes, b"".join(body.parts)
+
+
+def keys_of_range(volume: int, first: int, count: int) -> range:
+    """Return the keys of `count` tracks of a volume."""
+    start = track_key(volume, first)
+    return range(start, start + count)
+
+
+def _merged(extents: Extents, start: int, end: int) -> Extents:
+    """Return disjoint, ordered extents that cover these and the new one."""
+    merged: Extents = []
+    for first, last in extents:
+        if last < start:
+            merged.append((first, last))
+        elif first > end:
+            merged.append((start, end))
+            start, end = first, last
+        else:
+            start, end = min(first, start), max(last, end)
+    merged.append((start, end))
+    return merged

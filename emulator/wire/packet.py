@@ -1,0 +1,73 @@
+"""One packet to bytes and back.
+
+Relies on `layout.py` for every field and on `checksum.py` for the CRC. Leaves framing on byte
+streams to `framing.py` and the meaning of numbers to the link.
+"""
+
+import struct
+from typing import NamedTuple
+
+from emulator.wire.checksum import Buffer, crc32c
+from emulator.wire.layout import (
+    MAGIC,
+    PACKET_FIELDS,
+    PACKET_TRAILER_FIELDS,
+    VERSION,
+    PacketType,
+    struct_format,
+)
+
+_HEADER = struct.Struct(struct_format(PACKET_FIELDS))
+_TRAILER = struct.Struct(struct_format(PACKET_TRAILER_FIELDS))
+_TYPES = frozenset(int(kind) for kind in PacketType)
+
+HEADER_BYTES = _HEADER.size
+OVERHEAD_BYTES = _HEADER.size + _TRAILER.size
+PAYLOAD_BYTES_MAX = 0xFFFF
+
+
+class Packet(NamedTuple):
+    """One packet; `payload` is a view into the received bytes or the record to send."""
+
+    type: int
+    flags: int
+    kind: int
+    group: int
+    session: int
+    number: int
+    record: int
+    csn: int
+    record_length: int
+    fragment_offset: int
+    payload: Buffer
+
+
+def encode_packet(packet: Packet) -> bytes:
+    """Return the bytes of `packet` with its CRC, ready for a line."""
+    payload = packet.payload
+    header = _HEADER.pack(MAGIC, VERSION, *packet[:10], len(payload))
+    return b"".join((header, payload, _TRAILER.pack(crc32c(payload, crc32c(header)))))
+
+
+def decode_packet(data: Buffer) -> Packet | str:
+    """Return the packet in `data`, or one word that says why it is not one.
+
+    The length field is trusted, not the length of `data`: Ethernet pads short frames. The words
+    are `short`, `magic`, `version`, `type`, `length`, `crc`.
+    """
+    if len(data) < OVERHEAD_BYTES:
+        return "short"
+    magic, version, type_, *fields, payload_length = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        return "magic"
+    if version != VERSION:
+        return "version"
+    if type_ not in _TYPES:
+        return "type"
+    end = HEADER_BYTES + payload_length
+    if end + _TRAILER.size > len(data):
+        return "length"
+    view = memoryview(data)
+    if _TRAILER.unpack_from(data, end)[0] != crc32c(view[:end]):
+        return "crc"
+    return Packet(type_, *fields, view[HEADER_BYTES:end])

@@ -1,0 +1,105 @@
+"""Do the tables of a bench file fit together? Names across tables; `uri_checks.py` has the rest.
+
+Every check tells what it finds to a `Problems` and goes on, so that one run finds all.
+"""
+
+import re
+
+from rig.bench.model import BenchFile, CopyTable
+from rig.bench.places import Path
+from rig.bench.problems import Problems, choose
+
+FIXED_BLOCK = "fba-512"
+_CKD_KIND = re.compile(r"\d{4}(-\w+)?")
+
+
+def link_ends(name: str, sites: list[str]) -> tuple[str, str] | None:
+    """Return the two sites that a link's name joins by a dash, if it names just two.
+
+    >>> link_ends("A-B", ["A", "B"]), link_ends("A-C", ["A", "B"])
+    (('A', 'B'), None)
+    """
+    cuts = [match.start() for match in re.finditer("-", name)]
+    found = [
+        (name[:cut], name[cut + 1 :])
+        for cut in cuts
+        if name[:cut] in sites and name[cut + 1 :] in sites and name[:cut] != name[cut + 1 :]
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def links_between(file: BenchFile, one: str, other: str) -> list[str]:
+    """Return the links that join two sites, in either direction."""
+    wanted = ((one, other), (other, one))
+    return [name for name in file.link if link_ends(name, list(file.site)) in wanted]
+
+
+def check_tables(file: BenchFile, problems: Problems) -> None:
+    """Tell whatever names something that is not there, or claims what another has."""
+    for site, table in file.site.items():
+        for device, entry in table.device.items():
+            _check_kind(("site", site, "device", device, "kind"), entry.kind, problems)
+    for name in file.link:
+        if link_ends(name, list(file.site)) is None:
+            sites = ", ".join(file.site)
+            problems.add(
+                ("link", name),
+                f"a link is called after its two sites, as in [link.A-B]; there are: {sites}",
+            )
+    taken: dict[tuple[str, str], str] = {}
+    for group, copy in file.copies.items():
+        if _check_sites(("copy", group), copy, file, problems):
+            _check_volumes(group, copy, file, problems, taken)
+
+
+def _check_kind(path: Path, kind: str, problems: Problems) -> None:
+    if kind == FIXED_BLOCK:
+        return
+    if _CKD_KIND.fullmatch(kind):
+        problems.add(path, "CKD devices arrive with the channel; this release has fba-512", kind)
+    else:
+        problems.add(path, f"no such kind of device; {choose(kind, [FIXED_BLOCK])}", kind)
+
+
+def _check_sites(path: Path, copy: CopyTable, file: BenchFile, problems: Problems) -> bool:
+    """Check source, target and the link between them; False if volumes cannot be checked."""
+    known = True
+    for key, site in (("source", copy.source), ("target", copy.target)):
+        if site not in file.site:
+            problems.add((*path, key), f"no such site; {choose(site, list(file.site))}", site)
+            known = False
+    if not known:
+        return False
+    if copy.source == copy.target:
+        problems.add((*path, "target"), "must be another site than the source", copy.target)
+        return False
+    links = links_between(file, copy.source, copy.target)
+    if len(links) != 1:
+        many = f"more than one link joins them ({', '.join(links)}); this release uses one"
+        none = (
+            f"no link joins {copy.source} and {copy.target}; add [link.{copy.source}-{copy.target}]"
+        )
+        problems.add(path, many if links else none)
+    return True
+
+
+def _check_volumes(
+    group: str,
+    copy: CopyTable,
+    file: BenchFile,
+    problems: Problems,
+    taken: dict[tuple[str, str], str],
+) -> None:
+    for index, pair in enumerate(copy.volumes):
+        path: Path = ("copy", group, "volumes", index)
+        for site, volume in ((copy.source, pair.source), (copy.target, pair.target)):
+            devices = list(file.site[site].device)
+            if volume not in devices:
+                problems.add(
+                    path, f"site {site} has no such device; {choose(volume, devices)}", volume
+                )
+            elif (site, volume) in taken:
+                owner = taken[site, volume]
+                problems.add(path, f"{volume} of site {site} is in [copy.{owner}] already")
+            else:
+                taken[site, volume] = group

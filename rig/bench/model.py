@@ -1,0 +1,157 @@
+"""The tables of a bench file, field by field; the JSON Schema and the checks come from here.
+
+Says what each table may hold and of which shape. Leaves to `checks.py` whatever concerns more
+than one field, to `problems.py` how it is told, and to `bench.py` what a site makes of it.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from emulator.node.config import AckLevel, OnLinkLoss
+from emulator.nvs.areas import MAPS_MAX
+from emulator.units import size_bytes, size_text
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
+"""32 is what a HELLO packet has room for, and what still fits a table on a terminal."""
+
+CACHE_BYTES_MIN = 2**20
+"""Room for the tracks that are on their way at one moment; with less, writes only wait."""
+
+
+def _cache_bytes(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("write a size in quotes, for example '64MiB'")  # noqa: TRY004  pydantic
+    size = size_bytes(value)
+    if size < CACHE_BYTES_MIN:
+        raise ValueError(f"too small; give at least {size_text(CACHE_BYTES_MIN)}")
+    return size
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+CacheBytes = Annotated[
+    int,
+    BeforeValidator(_cache_bytes),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(B|KiB|MiB|GiB|TiB)$"}),
+]
+
+
+class _Table(BaseModel):
+    """What all tables have in common: nothing unknown, nothing converted by guesswork."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class DeviceTable(_Table):
+    """A device of a site."""
+
+    kind: str = Field(description="What hosts see.", examples=["fba-512"])
+    disk: str = Field(
+        description="Where its contents lie: raw:///path, block:///dev/sdb or mem://64MiB.",
+        examples=["raw:///var/tmp/a0.img"],
+    )
+    serve: list[str] = Field(
+        default=[],
+        description="Where hosts reach it: nbd://host:port/name, nbd+unix:///name?socket=path.",
+        examples=[["nbd://127.0.0.1:10810/vol0"]],
+    )
+
+
+class SiteTable(_Table):
+    """A site: one cache processor with its store and devices."""
+
+    cache: CacheBytes = Field(description="Memory for the cache.", examples=["64MiB"])
+    nvs: str = Field(
+        description="The nonvolatile store. sync=fsync survives a loss of power, sync=battery "
+        "the loss of the process.",
+        examples=["file:///var/tmp/a.nvs?size=64MiB&sync=fsync"],
+    )
+    console: str = Field(
+        description="The operator's socket.", examples=["unix:///var/tmp/a.console"]
+    )
+    device: dict[Name, DeviceTable] = Field(
+        default={}, max_length=MAPS_MAX, description="Devices by name."
+    )
+
+
+class LinkTable(_Table):
+    """A link between two sites; its name is theirs joined by a dash, as in [link.A-B]."""
+
+    a: str = Field(
+        description="The first site's end of the line.",
+        examples=["udp://127.0.0.1:7001?peer=127.0.0.1:7002"],
+    )
+    b: str = Field(
+        description="The second site's end.",
+        examples=["udp://127.0.0.1:7002?peer=127.0.0.1:7001"],
+    )
+    lab_plaintext: bool = Field(
+        default=False,
+        description="Packets travel unsealed; allowed only where the line stays on this machine.",
+    )
+    capture: str | None = Field(
+        default=None, description="Record every packet in this file.", examples=["run.pcapng"]
+    )
+
+
+class VolumePair(_Table):
+    """A device of the source site and the device of the target site that is to equal it."""
+
+    source: str = Field(examples=["vol0"])
+    target: str = Field(examples=["vol7"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_name(cls, value: Any) -> Any:  # noqa: ANN401  whatever the file holds
+        return {"source": value, "target": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "description": "Both names."}, handler(core)]}
+
+
+class CopyTable(_Table):
+    """A consistency group: volumes whose writes reach the target in one order."""
+
+    source: str = Field(description="The site that starts as primary.", examples=["A"])
+    target: str = Field(description="The site that keeps the copy.", examples=["B"])
+    volumes: list[VolumePair] = Field(
+        min_length=1,
+        description="Device names, or tables of source and target where the names differ.",
+        examples=[["vol0"]],
+    )
+    ack: AckLevel = Field(
+        default=AckLevel.NVS, strict=False, description="When a host's write is complete."
+    )
+    on_link_loss: OnLinkLoss = Field(
+        default=OnLinkLoss.CONTINUE,
+        strict=False,
+        description="What the primary does with writes while the link is down.",
+    )
+    secondary_reads: bool = Field(
+        default=False, description="Whether hosts may read the copy at the target site."
+    )
+
+
+class BenchFile(_Table):
+    """Sites, the links between them, and what is copied where."""
+
+    name: str = Field(min_length=1, description="What this bench is called.", examples=["desk"])
+    site: dict[Name, SiteTable] = Field(min_length=1, description="Sites by name.")
+    link: dict[Name, LinkTable] = Field(default={}, description="Links by name.")
+    copies: dict[Name, CopyTable] = Field(
+        default={}, alias="copy", description="Consistency groups by name."
+    )

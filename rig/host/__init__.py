@@ -1,0 +1,1 @@
+"""What plays the host: our own client, and what a host's disks must hold."""

@@ -1,0 +1,1 @@
+"""Everything that is checked by running it; the folders mirror the source."""

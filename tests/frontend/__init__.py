@@ -1,0 +1,1 @@
+"""Tests of the host protocols, and the volume and the sockets they are tested with."""
