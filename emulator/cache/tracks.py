@@ -6,6 +6,7 @@ nobody copies or locks. Dirty tracks are newer than the disk and never leave; cl
 oldest first. Pure book-keeping: reading and writing disks is asked for elsewhere.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 
@@ -34,7 +35,8 @@ class TrackCache:
         self.size_bytes = size_bytes
         self.tracks_max = max(64, size_bytes // (TRACK_BYTES + IMAGE_OVERHEAD_BYTES))
         self.dirty: dict[int, bytes] = {}
-        self.clean: dict[int, bytes] = {}
+        # Ordered by last use. A plain dict would search from its first, long deleted slots.
+        self.clean: OrderedDict[int, bytes] = OrderedDict()
         self.fresh: dict[int, None] = {}
         """Keys accepted since the last journal write was taken."""
         self.undurable: dict[int, None] = {}
@@ -62,11 +64,11 @@ class TrackCache:
         if image is not None:
             self.hits += 1
             return image
-        image = self.clean.pop(key, None)
+        image = self.clean.get(key)
         if image is None:
             self.misses += 1
             return None
-        self.clean[key] = image
+        self.clean.move_to_end(key)
         self.hits += 1
         return image
 
@@ -93,8 +95,8 @@ class TrackCache:
     def put_fresh(self, key: int, image: bytes, lsn: int) -> bytes | None:
         """Do as `put` for contents that the journal does not hold durably yet.
 
-        Until `write_durable`, such a track does not go to the disk: the disk must never be ahead of the
-        journal.
+        Until `write_durable`, such a track does not go to the disk: the disk must never be ahead
+        of the journal.
         """
         self.fresh[key] = None
         return self.put(key, image, lsn)
@@ -117,16 +119,13 @@ class TrackCache:
 
     def read_done(self, key: int, image: bytes) -> bytes | None:
         """Take what the disk gave; return the newest image, or None if it must be read again."""
-        count = self._reading.pop(key)
-        if count > 1:
-            self._reading[key] = count - 1
+        overtaken = key in self._overtaken
+        self._read_ended(key)
         newest = self.dirty.get(key) or self.clean.get(key)
         if newest is not None:
             return newest
-        if key in self._overtaken:
+        if overtaken:
             # Written, destaged and evicted while we read: the disk has newer contents now.
-            if count == 1:
-                self._overtaken.discard(key)
             return None
         self.clean[key] = image
         self.evict()
@@ -135,11 +134,14 @@ class TrackCache:
     def read_failed(self, keys: Iterable[int]) -> None:
         """Note that a disk read gave nothing."""
         for key in keys:
-            count = self._reading.pop(key)
-            if count > 1:
-                self._reading[key] = count - 1
-            else:
-                self._overtaken.discard(key)
+            self._read_ended(key)
+
+    def _read_ended(self, key: int) -> None:
+        count = self._reading.pop(key)
+        if count > 1:
+            self._reading[key] = count - 1
+        else:
+            self._overtaken.discard(key)
 
     # Destage.
 
@@ -196,7 +198,7 @@ class TrackCache:
         clean = self.clean
         over = len(clean) + len(self.dirty) + self.pinned_tracks - self.tracks_max
         while over > 0 and clean:
-            del clean[next(iter(clean))]
+            clean.popitem(last=False)
             self.evictions += 1
             over -= 1
 

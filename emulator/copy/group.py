@@ -67,7 +67,7 @@ class _Batch:
 class Group:
     """One consistency group at this site."""
 
-    def __init__(  # noqa: PLR0913 - what a group is made of
+    def __init__(
         self,
         services: Services,
         name: str,
@@ -149,7 +149,7 @@ class Group:
         if self.map_mode:
             self.maps[volume.index].mark_all(range(track, track + tracks))
 
-    def accept_part(  # noqa: PLR0913 - one change's fields
+    def accept_part(
         self, volume: GroupVolume, track: int, offset: int, data: bytes, image: bytes, old: bytes
     ) -> None:
         """Accept a part of one track; `image` is the track with it."""

@@ -73,7 +73,7 @@ def decode_lineage(rows: object) -> list[Generation]:
     return found
 
 
-def relation(  # noqa: PLR0913 - the facts that decide, each from another place
+def relation(
     ours: Sequence[Generation],
     head: Position,
     known: dict[int, bytes],

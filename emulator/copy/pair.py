@@ -22,6 +22,7 @@ from emulator.copy.messages import (
 from emulator.copy.primary import Primary
 from emulator.copy.secondary import Secondary
 from emulator.copy.services import Saved, Step, Until
+from emulator.copy.standing import Standing
 from emulator.copy.states import PairState, Role, Signal
 from emulator.errors import PeerError, UnavailableError
 from emulator.events import RoleChanged
@@ -39,6 +40,7 @@ class Pair:
         self.services = group.services
         self.primary = Primary(group)
         self.secondary = Secondary(group)
+        self.standing = Standing(group)
         self._session = 0
         self._up = False
         self.peer: PeerPosition | None = None
@@ -49,6 +51,7 @@ class Pair:
         """Say our position as soon as everything journalled is applied."""
         self._session += 1
         self._up = True
+        self.standing.link_changed()
         self.services.start(self._introduce(self._session))
 
     def link_lost(self, reason: str) -> None:
@@ -58,6 +61,7 @@ class Pair:
         self._session += 1
         self._up = False
         self.peer = None
+        self.standing.link_changed()
         if self.group.role is Role.PRIMARY:
             self.primary.link_lost(reason)
         else:
@@ -111,6 +115,7 @@ class Pair:
     def _position(self, peer: PeerPosition) -> None:
         group = self.group
         self.peer = peer
+        self.standing.heard(peer.role)
         sizes = [volume.size_bytes for volume in group.volumes]
         if peer.group != group.name or [size for _name, size in peer.volumes] != sizes:
             self._mismatch(
@@ -127,9 +132,10 @@ class Pair:
                 self.primary.peer_appeared(peer)
         elif group.role is Role.HANDING_OVER:
             self._go_on_handing_over(peer)
-        elif peer.role != Role.PRIMARY.value and peer.role != Role.HANDING_OVER.value:
+        elif peer.role not in (Role.PRIMARY.value, Role.HANDING_OVER.value):
             group.signal(
-                Signal.REFUSED, "both sites are secondary; choose a primary with `site role --force`"
+                Signal.REFUSED,
+                "both sites are secondary; choose a primary with `site role --force`",
             )
 
     def _mismatch(self, reason: str) -> None:
@@ -173,8 +179,10 @@ class Pair:
         group, stream = self.group, self.group.stream
         group.frozen = True
         yield Until(
-            lambda: session != self._session
-            or (stream.applied_csn == group.csn and group.all_journalled())
+            lambda: (
+                session != self._session
+                or (stream.applied_csn == group.csn and group.all_journalled())
+            )
         )
         if session != self._session or group.role is not Role.PRIMARY:
             self.thaw()
@@ -225,6 +233,8 @@ class Pair:
         elif fields.get("order") == "taken" and self.group.role is Role.HANDING_OVER:
             lineage = decode_lineage(fields.get("lineage"))
             self.services.start(self._step_down(lineage, self._session))
+        elif fields.get("order") == "state":
+            self.standing.told(fields)
 
     def _take(self, fields: dict[str, Any]) -> None:
         group = self.group

@@ -13,7 +13,7 @@ from emulator.copy.group import Group
 from emulator.copy.lineage import Ancestry, Position, relation
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import ReadTracks, Saved, Step, Until
-from emulator.copy.states import PairState, Role, Signal
+from emulator.copy.states import PairState, Signal
 from emulator.events import CopyProgress, JournalOverflow
 from emulator.record.changes import RecordHead, encode_head
 from emulator.record.epoch import canonical_body
@@ -112,6 +112,8 @@ class Primary:
         stream.confirmed(peer.position.csn, peer.position.chain)
         stream.applied_csn = stream.acked.csn
         self._caught_up_csn = group.csn
+        # Nothing is copied (0); the other site is told up to where it only catches up.
+        self._send(RecordKind.RESYNC_END, copy=0, csn=group.csn)
         stream.begin(deltas=True)
         group.signal(
             Signal.REPLAY_BEGUN,
@@ -219,7 +221,9 @@ class Primary:
         images = yield ReadTracks([site | track for track in tracks])
         if stale():
             return
-        changes = [(volume << TRACK_BITS | key & TRACK_MASK, 0, images[key]) for key in sorted(images)]
+        changes = [
+            (volume << TRACK_BITS | key & TRACK_MASK, 0, images[key]) for key in sorted(images)
+        ]
         count, body = canonical_body(changes)
         self._copied_records += 1
         head = RecordHead(
@@ -302,13 +306,12 @@ class Primary:
             self._pinned_lsn = stream.retained_lsn()
             stream.stop()
             group.map_mode = True
-            for key in stream.keys():
+            for key in stream.noted_keys():
                 group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
             for closed in list(stream.closed):
                 if closed.epoch is None:
-                    yield from stream.load(closed)
-                    assert closed.epoch is not None
-                    for key in closed.epoch.images:
+                    epoch = yield from stream.load(closed)
+                    for key in epoch.images:
                         group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
                     closed.epoch = None
             yield Saved()

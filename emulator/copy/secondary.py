@@ -15,7 +15,7 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.group import Group
 from emulator.copy.lineage import Position, decode_lineage
 from emulator.copy.messages import chain, decode_text, encode_text, number
-from emulator.copy.services import ReadTracks, Saved, Step, Until
+from emulator.copy.services import Asking, ReadTracks, Saved, Step, Until
 from emulator.copy.states import PairState, Signal
 from emulator.errors import DeviceError, PeerError
 from emulator.events import CopyProgress, RecordRejected
@@ -85,7 +85,7 @@ class Secondary:
     def link_up(self) -> None:
         """Begin to take records from a new session of the link."""
         self._session += 1
-        self._queue.clear()
+        self._drop_queue()
         self._base = 0
         self._copied = 0
         self._copy_end_csn = None
@@ -98,9 +98,7 @@ class Secondary:
     def link_lost(self, reason: str) -> None:
         """Drop what is not whole: records of an epoch that did not end."""
         self._session += 1
-        for _kind, data in self._queue:
-            self.services.link_release(self.group.link, len(data))
-        self._queue.clear()
+        self._drop_queue()
         self._forget_staged()
         if self.group.state is not PairState.REFUSED:
             self.group.signal(Signal.LINK_LOST, reason)
@@ -118,6 +116,11 @@ class Secondary:
     def pinned_tracks(self) -> int:
         """Return how many images wait here to be applied."""
         return len(self._staged) + sum(len(waiting.pieces) for waiting in self._durable)
+
+    def _drop_queue(self) -> None:
+        for _kind, data in self._queue:
+            self.services.link_release(self.group.link, len(data))
+        self._queue.clear()
 
     def _forget_staged(self) -> None:
         self._staged = []
@@ -198,7 +201,9 @@ class Secondary:
                 f"its contents"
             )
         entry = [encode_head(head._replace(changes=count)), body]
-        lsn = yield from self._append(EntryKind.RECEIVED, head.csn_last, head.lineage, entry, session)
+        lsn = yield from self._append(
+            EntryKind.RECEIVED, head.csn_last, head.lineage, entry, session
+        )
         if lsn is None:
             return
         self._chain = after
@@ -210,9 +215,7 @@ class Secondary:
             position = Position(head.lineage, head.csn_last, after)
             self._position = position
             end_lsn = self.services.journal.tail_lsn
-            self._durable.append(
-                _Durable(self._staged_lsn, end_lsn, self._staged, position, 0)
-            )
+            self._durable.append(_Durable(self._staged_lsn, end_lsn, self._staged, position, 0))
             self._staged = []
             self._staged_lsn = None
             if len(self._durable) == 1:
@@ -248,7 +251,7 @@ class Secondary:
             )
         return key, delta.offset, data
 
-    def _read(self, keys: Sequence[int]) -> Step:
+    def _read(self, keys: Sequence[int]) -> Asking[dict[int, bytes]]:
         """Return the newest images by the group's keys."""
         volumes = self.group.volumes
         for key in keys:
@@ -259,12 +262,13 @@ class Secondary:
 
     def _append(
         self, kind: EntryKind, csn: int, lineage: int, parts: list[Buffer], session: int
-    ) -> Step:
+    ) -> Asking[int | None]:
         journal = self.services.journal
         size = sum(map(len, parts))
         yield Until(
-            lambda: session != self._session
-            or (journal.fits(size) and not self.services.cache.full())
+            lambda: (
+                session != self._session or (journal.fits(size) and not self.services.cache.full())
+            )
         )
         if session != self._session:
             return None
@@ -285,7 +289,7 @@ class Secondary:
             waiting = self._durable[0]
             yield Until(lambda end_lsn=waiting.end_lsn: journal.durable_lsn >= end_lsn)  # type: ignore[misc]
             parts = [key for key, _start, data in waiting.pieces if len(data) != TRACK_BYTES]
-            bases = {}
+            bases: dict[int, bytes] = {}
             if parts:
                 bases = yield from self._read(list(dict.fromkeys(parts)))
             self._put(waiting.pieces, waiting.first_lsn, bases)
@@ -332,7 +336,9 @@ class Secondary:
         self._copy_end_csn = None
         yield Saved()
         self._base = self._copy_said = copy_number
-        group.signal(Signal.COPY_BEGUN, "the primary copies tracks; not a usable copy until it ends")
+        group.signal(
+            Signal.COPY_BEGUN, "the primary copies tracks; not a usable copy until it ends"
+        )
         self.services.emit(CopyProgress(group.name, "begun", 0, position.csn))
 
     def _copied_tracks(self, data: bytes, session: int) -> Step:
@@ -341,6 +347,7 @@ class Secondary:
         pieces: Pieces = []
         if self.group.consistent:
             raise BadRecordError("copied tracks arrived while no copying is under way")
+        self._note_copying()
         for change in decode_changes(body, head.changes):
             if isinstance(change, Delta):
                 raise BadRecordError("a copied track arrived as a delta")
@@ -359,8 +366,19 @@ class Secondary:
         fields = decode_text(data)
         if number(fields, "copy") != self.group.copy_number:
             raise BadRecordError("the end of another copying arrived")
-        self._copy_end_csn = number(fields, "csn")
+        self._copy_end_csn = csn = number(fields, "csn")
+        if self.group.copy_number:
+            self._note_copying()
+        elif self.group.consistent:
+            self.group.signal(Signal.REPLAY_BEGUN, f"the primary replays up to csn {csn}")
+        else:
+            raise BadRecordError("the end of a copying that never began arrived")
         self._maybe_consistent()
+
+    def _note_copying(self) -> None:
+        """Say that copying goes on; after a reconnect nothing but its records tells it."""
+        if self.group.state is not PairState.COPYING:
+            self.group.signal(Signal.COPY_BEGUN, "copying goes on where it stopped")
 
     def _maybe_consistent(self) -> None:
         group = self.group
@@ -368,7 +386,10 @@ class Secondary:
         if end_csn is None or self._durable or group.stream.acked.csn < end_csn:
             return
         self._copy_end_csn = None
-        self.services.start(self._consistent())
+        if group.copy_number:
+            self.services.start(self._consistent())
+        else:
+            group.signal(Signal.CAUGHT_UP, "the copy is current")
 
     def _consistent(self) -> Step:
         group = self.group
@@ -376,11 +397,9 @@ class Secondary:
         group.copy_number = 0
         yield Saved()
         if not group.copy_number and group.consistent:
+            # The link may be down by now; the primary says `duplex` once it has heard of this.
             self._copy_said = 0
-            group.signal(Signal.CAUGHT_UP, "copying ended; the copy is a true past state")
-            self.services.emit(
-                CopyProgress(group.name, "ended", 0, group.stream.acked.csn)
-            )
+            self.services.emit(CopyProgress(group.name, "ended", 0, group.stream.acked.csn))
 
     # What the primary is told.
 

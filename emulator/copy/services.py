@@ -6,7 +6,7 @@ the same requests.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emulator.cache.tracks import TrackCache
 from emulator.events import Event
@@ -42,6 +42,9 @@ class Saved(NamedTuple):
 
 Request = ReadTracks | ReadJournal | Until | Saved
 Step = Generator[Request, Any, None]
+Found = TypeVar("Found")
+Asking = Generator[Request, Any, Found]
+"""A step that ends with a value, for another step to `yield from`."""
 
 
 class Services(Protocol):
@@ -62,9 +65,7 @@ class Services(Protocol):
     def fresh_number(self) -> int:
         """Return 64 random bits."""
 
-    def link_send(
-        self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]
-    ) -> int:
+    def link_send(self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]) -> int:
         """Queue a record on a link and return its number there."""
 
     def link_room_bytes(self, link: str) -> int:

@@ -43,7 +43,7 @@ class Signal(enum.Enum):
 
 
 _S, _G = PairState, Signal
-PAIR_TABLE = {
+PAIR_TABLE: dict[tuple[PairState, Signal], PairState] = {
     **{(state, _G.LINK_LOST): _S.SUSPENDED for state in PairState if state is not _S.WAITING},
     (_S.WAITING, _G.LINK_LOST): _S.WAITING,
     **{(state, _G.SUSPEND_ASKED): _S.SUSPENDED for state in PairState},

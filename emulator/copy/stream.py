@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from emulator.copy.lineage import Position
-from emulator.copy.services import ReadJournal, Services, Step
+from emulator.copy.services import Asking, ReadJournal, Services, Step
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import Extent, decode_changes, track_pieces
 from emulator.record.epoch import Epoch, Record
@@ -110,9 +110,7 @@ class Stream:
         journal = self._services.journal
         if not journal.fits(len(payload)):
             return
-        journal.append(
-            EntryKind.EPOCH_CLOSED, self._number, csn, self.generation, [payload]
-        )
+        journal.append(EntryKind.EPOCH_CLOSED, self._number, csn, self.generation, [payload])
         epoch.csn_last = csn
         closed = ClosedEpoch(epoch.csn_first, csn, self.open_first_lsn, journal.tail_lsn)
         closed.epoch = epoch
@@ -158,12 +156,12 @@ class Stream:
 
     def busy(self) -> bool:
         """Return whether `pump` could send more at once."""
-        if not self.flowing or self.inflight_bytes >= INFLIGHT_BYTES_MAX:
+        if not self.flowing or self._services.link_room_bytes(self._link) <= 0:
             return False
-        if self._services.link_room_bytes(self._link) <= 0:
-            return False
+        # An epoch that has begun goes on: only its end lets the other site confirm anything.
         return self._records is not None or (
             self._sent < len(self.closed)
+            and self.inflight_bytes < INFLIGHT_BYTES_MAX
             and not self._loading
             and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn
         )
@@ -201,8 +199,8 @@ class Stream:
         finally:
             self._loading = False
 
-    def load(self, closed: ClosedEpoch) -> Step:
-        """Form a closed epoch again from the journal."""
+    def load(self, closed: ClosedEpoch) -> Asking[Epoch]:
+        """Form a closed epoch again from the journal, and return it."""
         entries = yield ReadJournal(closed.first_lsn, closed.end_lsn)
         epoch = Epoch(self.generation, closed.csn_first)
         epoch.csn_last = closed.csn_last
@@ -210,6 +208,7 @@ class Stream:
             if entry.head.kind == EntryKind.HOST and entry.head.group == self._number:
                 replay_into(epoch, entry.payload)
         closed.epoch = epoch
+        return epoch
 
     def prove(self, csn: int) -> Step:
         """Compute the chain hash of every closed epoch up to `csn` that lacks one."""
@@ -218,9 +217,8 @@ class Stream:
             if closed.csn_last > csn:
                 return
             if closed.chain_after is None:
-                yield from self.load(closed)
-                assert closed.epoch is not None
-                for record in closed.epoch.records(chain, deltas=False):
+                epoch = yield from self.load(closed)
+                for record in epoch.records(chain, deltas=False):
                     closed.chain_after = record.chain_after
                 closed.epoch = None
             assert closed.chain_after is not None
@@ -278,7 +276,7 @@ class Stream:
         chain = chain_hash(self.newest_chain(), b"gap", EPOCH_CLOSED.pack(csn, salt))
         return Position(self.generation, csn, chain)
 
-    def keys(self) -> Iterator[int]:
+    def noted_keys(self) -> Iterator[int]:
         """Yield the key of every track in an epoch that is in memory."""
         for closed in self.closed:
             if closed.epoch is not None:

@@ -20,7 +20,8 @@ def lock_holder(status: os.stat_result, proc: Path = PROC) -> str:
     major, minor = os.major(status.st_dev), os.minor(status.st_dev)
     place = f"{major:02x}:{minor:02x}:{status.st_ino}"
     for words in _rows(proc / "locks"):
-        if len(words) > 5 and words[1] == "FLOCK" and words[5] == place and words[4].isdecimal():
+        # Process 0 stands for one of another process namespace, which is of no use to anybody.
+        if len(words) > 5 and words[1] == "FLOCK" and words[5] == place and words[4] > "0":
             names = _rows(proc / words[4] / "comm")
             name = " ".join(next(names, []))
             return f" by process {words[4]}" + (f" ({name})" if name else "")

@@ -15,7 +15,7 @@ on. Leaves sockets, and how many connections there may be, to the shell.
 import enum
 from collections.abc import Mapping
 
-from emulator.channel.blocks import BlockVolume, Outcome
+from emulator.channel.blocks import BlockVolume
 from emulator.errors import MisuseError
 from emulator.frontend.nbd_options import GREETING_BYTES, OPTION_BYTES_MAX, Negotiation
 from emulator.frontend.nbd_protocol import (
@@ -43,7 +43,7 @@ class _Phase(enum.Enum):
 
 
 class NbdSession:
-    """The server's end of one NBD connection."""
+    """The server's end of one NBD connection; volumes answer to its `NbdRequests`."""
 
     def __init__(self, exports: Mapping[str, BlockVolume]) -> None:
         self._phase = _Phase.FLAGS
@@ -113,11 +113,6 @@ class NbdSession:
             buffers += self._requests.drain()
         return buffers
 
-    def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
-        """Take the outcome of an operation from the volume."""
-        if self._requests:
-            self._requests.completed(cookie, outcome, data)
-
     def closing(self) -> None:
         """Refuse everything from now on, because the site is shutting down."""
         self._closing = True
@@ -138,7 +133,7 @@ class NbdSession:
         """Take everything in `view`; return what had to be left because the session is full."""
         at, end = 0, len(view)
         while at < end and self._phase is not _Phase.ENDED:
-            if self._requests and self._requests.payload_missing:
+            if self._requests and self._requests.collecting:
                 at = self._requests.take_payload(view, at)
             elif self._drop_bytes:
                 at = self._drop(view, at)

@@ -6,6 +6,8 @@ storing and for the order of writes. Leaves the stream, and what was agreed on, 
 """
 
 from emulator.channel.blocks import BlockVolume, Outcome
+from emulator.errors import MisuseError
+from emulator.frontend.nbd_payload import WriteBegun
 from emulator.frontend.nbd_protocol import (
     PAYLOAD_BYTES_MAX,
     REQUEST_HEAD,
@@ -43,6 +45,7 @@ _SHUTDOWN = Refusal(Errno.ESHUTDOWN, "the site is shutting down")
 _REQUEST_BYTES = REQUEST_SPLIT.size
 _READ = int(Command.READ)
 _WRITE = int(Command.WRITE)
+_CACHE = int(Command.CACHE)
 _FUA = int(CommandFlag.FUA)
 _DONE = Outcome.DONE
 
@@ -54,7 +57,7 @@ class NbdRequests:
         self._volume = volume
         self._export = export
         self._closing = False
-        # What the short way compares with; a refusal of any kind makes them negative.
+        # What the short way compares with; whoever refuses makes them negative.
         self._readable_bytes = export.size_bytes
         self._writable_bytes = -1 if export.read_only else export.size_bytes
         # Under way: command, flags, handle, offset, length, bytes held for it.
@@ -64,11 +67,7 @@ class NbdRequests:
         self._bytes_out = 0
         self._short: list[bytes] = []
         self._long: list[bytes] = []
-        # A write whose payload comes in pieces: flags, handle, offset, length, why it is refused.
-        self._write_begun: tuple[int, bytes, int, int, Refusal | None] = (0, b"", 0, 0, None)
-        self._payload = bytearray()
-        self.payload_missing = 0
-        """Bytes of the current write that are still to come."""
+        self._begun: WriteBegun | None = None
         self.ended_because = ""
         """Why no more requests are taken, for people; empty while they are."""
         self.broken = False
@@ -89,8 +88,7 @@ class NbdRequests:
     def take(self, view: memoryview, at: int) -> int:
         """Take complete requests from `view` at `at`; return where the first other byte is.
 
-        Stops at an incomplete header, at a payload that has to be collected, when full and when
-        ended.
+        Stops at an incomplete header, at data that has to be collected, when full and when ended.
         """
         end = len(view)
         unpack = REQUEST_SPLIT.unpack_from
@@ -120,28 +118,24 @@ class NbdRequests:
                 self._read(0, handle, offset, length)
             else:
                 self._take_other(head, handle, offset, length)
-                if self.payload_missing or self.ended_because:
+                if self._begun or self.ended_because:
                     break
         return at
 
+    @property
+    def collecting(self) -> bool:
+        """Whether the next bytes are data of a write that has begun."""
+        return self._begun is not None
+
     def take_payload(self, view: memoryview, at: int) -> int:
-        """Take what `view` has of the current write's payload; return where that ends."""
-        _, _, _, length, refused = self._write_begun
-        stop = min(at + self.payload_missing, len(view))
-        start = length - self.payload_missing
-        self.payload_missing -= stop - at
-        if refused:
-            data = b""  # what comes is dropped, as it comes
-        elif stop - at == length:
-            data = view[at:stop].tobytes()
-        else:
-            if not start:
-                self._payload = bytearray(length)
-            self._payload[start : start + stop - at] = view[at:stop]
-            data = b"" if self.payload_missing else bytes(self._payload)
-        if not self.payload_missing:
-            self._payload = bytearray()
-            self._finish_write(data)
+        """Take what `view` has of the write that has begun; return where that ends."""
+        begun = self._begun
+        if begun is None:
+            raise MisuseError("data for an NBD write that has not begun")
+        stop = begun.take(view, at)
+        if not begun.missing_bytes:
+            self._begun = None
+            self._finish_write(begun)
         return stop
 
     def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
@@ -189,7 +183,7 @@ class NbdRequests:
         self._pending.clear()
         self._short.clear()
         self._long.clear()
-        self._payload = bytearray()
+        self._begun = None
 
     def _take_other(self, head: bytes, handle: bytes, offset: int, length: int) -> None:
         magic, flags, command = REQUEST_HEAD.unpack(head)
@@ -200,9 +194,15 @@ class NbdRequests:
         if command == Command.DISC:
             self.ended_because = "the client disconnected"
             return
-        refused = self._refusal(command, flags, offset, length)
+        refused = _SHUTDOWN if self._closing else None
+        refused = refused or refusal(self._export, command, flags, offset, length)
         if command == Command.WRITE:
-            self._begin_write((flags, handle, offset, length, refused))
+            begun = WriteBegun(flags, handle, offset, length, refused)
+            self._bytes += begun.held_bytes
+            if length:
+                self._begun = begun
+            else:
+                self._finish_write(begun)
         elif refused:
             self._fail(handle, refused)
         elif not length and command != Command.FLUSH:
@@ -210,11 +210,6 @@ class NbdRequests:
             self._short.append(nothing_chunk(handle) if structured_read else SIMPLE_DONE + handle)
         else:
             self._start(command, flags, handle, offset, length)
-
-    def _refusal(self, command: int, flags: int, offset: int, length: int) -> Refusal | None:
-        if self._closing:
-            return _SHUTDOWN
-        return refusal(self._export, command, flags, offset, length)
 
     def _start(self, command: int, flags: int, handle: bytes, offset: int, length: int) -> None:
         if command == Command.READ:
@@ -233,27 +228,16 @@ class NbdRequests:
             self._pending[self.requests] = (command, flags, handle, offset, length, 0)
             self._volume.zero(offset, length, self, self.requests)
 
-    def _begin_write(self, write: tuple[int, bytes, int, int, Refusal | None]) -> None:
-        _, _, _, length, refused = self._write_begun = write
-        self.payload_missing = length
-        if not refused:
-            self._bytes += length
-        if not length:
-            self._finish_write(b"")
-
-    def _finish_write(self, data: bytes) -> None:
-        flags, handle, offset, length, refused = self._write_begun
-        if not refused:
-            self._bytes -= length
-            if self._closing:
-                refused = _SHUTDOWN
+    def _finish_write(self, begun: WriteBegun) -> None:
+        self._bytes -= begun.held_bytes
+        refused = begun.refused or (_SHUTDOWN if self._closing else None)
         if refused:
-            # Only now: a client still busy sending its payload might not be ready for the reply.
-            self._fail(handle, refused)
-        elif data:
-            self._write(_WRITE, flags, handle, offset, data)
+            # Only now: a client still busy sending its data might not be ready for the reply.
+            self._fail(begun.handle, refused)
+        elif begun.length:
+            self._write(_WRITE, begun.flags, begun.handle, begun.offset, begun.data())
         else:
-            self._short.append(SIMPLE_DONE + handle)
+            self._short.append(SIMPLE_DONE + begun.handle)
 
     def _write(self, command: int, flags: int, handle: bytes, offset: int, data: bytes) -> None:
         length = len(data)
@@ -262,23 +246,24 @@ class NbdRequests:
         self._volume.write(offset, data, self, self.requests)
 
     def _read(self, flags: int, handle: bytes, offset: int, length: int) -> None:
+        # Under way before the volume is asked: it may refuse before it returns.
         cookie = self.requests
+        self._pending[cookie] = (_READ, flags, handle, offset, length, length)
+        self._bytes += length
         data = self._volume.read(offset, length, self, cookie)
-        if data is None:
-            self._bytes += length
-            self._pending[cookie] = (_READ, flags, handle, offset, length, length)
-        else:
+        if data is not None:
+            del self._pending[cookie]
+            self._bytes -= length
             self._reply_read(flags, handle, offset, length, data)
 
     def _prefetch(self, handle: bytes, offset: int, length: int) -> None:
         # The promise is small on purpose: no more than one read brings is brought in.
         length = min(length, PAYLOAD_BYTES_MAX)
-        if self._volume.read(offset, length, self, self.requests) is None:
-            self._bytes += length
-            entry = (int(Command.CACHE), 0, handle, offset, length, length)
-            self._pending[self.requests] = entry
-        else:
-            self._short.append(SIMPLE_DONE + handle)
+        cookie = self.requests
+        self._pending[cookie] = (_CACHE, 0, handle, offset, length, length)
+        self._bytes += length
+        if self._volume.read(offset, length, self, cookie) is not None:
+            self.completed(cookie, _DONE, [])
 
     def _tell_status(self, flags: int, handle: bytes, offset: int, length: int) -> None:
         length = min(length, STATUS_BYTES_MAX)

@@ -4,37 +4,29 @@ A shell calls `start` when its line is open, hands every packet it reads to `rec
 `wake` when `next_deadline_ns` has passed, and after each of these (and after `send`, `release`
 and `close`) takes packets with `outgoing` as far as the line has room for them.
 
-Relies on `handshake.py` to find the other end and on `session.py` for everything between
-`LinkUp` and `LinkDown`. Leaves records that were not reported kept to the copy: after the next
-`LinkUp` it sends again what the other end still needs, from its journal.
+Relies on `door.py` and `handshake.py` to find the other end and on `session.py` for everything
+between `LinkUp` and `LinkDown`. Leaves records that were not reported kept to the copy: after
+the next `LinkUp` it sends again what the other end still needs, from its journal.
 """
 
 from collections.abc import Callable, Sequence
 
-from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.errors import MisuseError
 from emulator.link.counters import LinkCounters
-from emulator.link.events import LinkDown, LinkEvent, LinkRefused, LinkUp, RecordKept
-from emulator.link.handshake import Handshake, Heard
-from emulator.link.hello import decode_hello
+from emulator.link.door import Door, Entry
+from emulator.link.events import LinkDown, LinkEvent, LinkUp, RecordKept
 from emulator.link.pacing import Pacer
 from emulator.link.packetizer import RECORD_BYTES_MAX, RECORDS_AHEAD_MAX
 from emulator.link.session import Session
 from emulator.link.settings import LinkSettings
 from emulator.link.states import LinkState
 from emulator.link.timing import Timing
-from emulator.wire.checksum import Buffer, crc32c
+from emulator.wire.checksum import Buffer
 from emulator.wire.layout import PacketFlag, PacketType
 from emulator.wire.packet import OVERHEAD_BYTES, Packet, decode_packet
 
 CONTROL_BYTES_MAX = 1024 * 1024
 """Room beyond the queue's bound, so that short records of control never have to be refused."""
-
-REFUSAL_GAP_NS = SECOND_NS
-"""Strangers that take turns on a line are reported at most this often."""
-
-SIGN_GAP_NS = 50 * MILLISECOND_NS
-"""A HELLO is answered with an ACK at most this often, so that recordings of it gain nothing."""
 
 _HELLO = int(PacketType.HELLO)
 _UNSEALED = int(PacketFlag.UNSEALED)
@@ -47,15 +39,13 @@ class Link:
         self.settings = settings
         self.counters = LinkCounters()
         self._timing = Timing(settings)
-        self._handshake = Handshake(settings, self._timing, entropy)
+        self._door = Door(settings, self._timing, entropy, self.counters)
+        self._handshake = self._door.handshake
         self._pacer = Pacer(settings.rate_bytes_per_s)
         self._session: Session | None = None
         self._events: list[LinkEvent] = []
         self._farewell: bytes | None = None
         self._unreleased_bytes = 0
-        self._refusal_said = ""
-        self._refusal_ns = -REFUSAL_GAP_NS
-        self._sign_ns = -SIGN_GAP_NS
 
     # The line ----------------------------------------------------------------------------------
 
@@ -81,11 +71,9 @@ class Link:
     def receive(self, data: Buffer, now_ns: int) -> None:
         """Take one packet from the line, good or bad."""
         packet = decode_packet(data)
-        size_bytes = len(data)
         if isinstance(packet, str):
-            self.counters.reject(packet, size_bytes)
-            if packet == "version":
-                self._receive_other_version(data, now_ns)
+            self._door.receive_spoilt(data, packet)
+            self._report_refusal(now_ns)
             return
         session = self._session
         if (
@@ -95,9 +83,9 @@ class Link:
             and packet.type != _HELLO
             and len(packet.payload) + OVERHEAD_BYTES <= session.mtu_bytes
         ):
-            self._receive_in_session(session, packet, size_bytes, now_ns)
+            self._receive_in_session(session, packet, len(data), now_ns)
         else:
-            self._receive_outside(packet, size_bytes, now_ns)
+            self._receive_outside(packet, len(data), now_ns)
 
     def outgoing(self, now_ns: int, count_max: int) -> list[bytes]:
         """Return packets to put on the line now; they count as sent.
@@ -234,63 +222,19 @@ class Link:
             self._look_after(session, now_ns)
 
     def _receive_outside(self, packet: Packet, size_bytes: int, now_ns: int) -> None:
-        counters, session = self.counters, self._session
-        if self.state is LinkState.DOWN:
-            counters.reject("closed", size_bytes)
-        elif not packet.flags & _UNSEALED:
-            counters.reject("sealed", size_bytes)
-        elif len(packet.payload) + OVERHEAD_BYTES > self.settings.packet_bytes_max:
-            counters.reject("oversize", size_bytes)
-        elif packet.type == _HELLO:
-            self._receive_hello(packet, size_bytes, now_ns)
-        elif session is not None and packet.session == session.field_out:
-            counters.reject("reflected", size_bytes)
-        elif session is not None and packet.session == session.field_in:
-            counters.reject("oversize", size_bytes)
-        elif self._handshake.proven_by(packet.session):
-            self._receive_in_session(self._begin_session(now_ns), packet, size_bytes, now_ns)
-        else:
-            counters.reject("session", size_bytes)
-
-    def _receive_hello(self, packet: Packet, size_bytes: int, now_ns: int) -> None:
-        counters = self.counters
-        hello = decode_hello(packet.payload)
-        if hello is None:
-            counters.reject("malformed", size_bytes)
-            return
-        heard = self._handshake.receive(hello, now_ns)
-        if heard is Heard.REFUSED:
-            counters.reject("refused", size_bytes)
-            self._report_refusal(now_ns)
-            return
-        if heard is Heard.STALE:
-            counters.reject("stale_hello", size_bytes)
-            return
-        counters.received_hello_packets += 1
-        counters.received_hello_bytes += size_bytes
-        if heard is Heard.CONFIRMED:
+        entry = self._door.receive(packet, size_bytes, self._session, now_ns)
+        if entry is Entry.NEW_SESSION:
             self._begin_session(now_ns)
-        elif heard is Heard.ALIVE and self._sign_ns + SIGN_GAP_NS <= now_ns:
-            assert self._session is not None
-            self._sign_ns = now_ns
+        elif entry is Entry.NEW_SESSION_WITH_THIS:
+            self._receive_in_session(self._begin_session(now_ns), packet, size_bytes, now_ns)
+        elif entry is Entry.SIGN_ASKED and self._session is not None:
             self._session.receiver.ack_now = True
-
-    def _receive_other_version(self, data: Buffer, now_ns: int) -> None:
-        # The checksum must hold, or a flipped bit would be reported as a wrong version.
-        intact = crc32c(memoryview(data)[:-4]) == int.from_bytes(data[-4:], "big")
-        if intact and self.state in (LinkState.HELLO, LinkState.REFUSED):
-            self._handshake.refuse(
-                f"the other end speaks layout version {data[2]}; run the same release at both ends"
-            )
-            self._report_refusal(now_ns)
+        self._report_refusal(now_ns)
 
     def _report_refusal(self, now_ns: int) -> None:
-        refusal = self._handshake.refusal
-        if not refusal or refusal == self._refusal_said:
-            return
-        if self._refusal_ns + REFUSAL_GAP_NS <= now_ns:
-            self._refusal_said, self._refusal_ns = refusal, now_ns
-            self._events.append(LinkRefused(refusal))
+        refused = self._door.refusal(now_ns)
+        if refused is not None:
+            self._events.append(refused)
 
     def _begin_session(self, now_ns: int) -> Session:
         self._end_session("peer restarted")
@@ -306,7 +250,6 @@ class Link:
             now_ns,
         )
         self._session = session
-        self._refusal_said = ""
         self.counters.sessions += 1
         self._events.append(LinkUp(self.settings.peer, session.number, session.mtu_bytes))
         return session
@@ -326,10 +269,7 @@ class Link:
     def _next_packet(self, now_ns: int) -> bytes | None:
         if self._handshake.has_hello:
             window_bytes = max(0, self.settings.window_bytes - self._held_above_bytes)
-            packet = self._handshake.take_hello(window_bytes)
-            self.counters.sent_hello_packets += 1
-            self.counters.sent_hello_bytes += len(packet)
-            return packet
+            return self._door.take_hello(window_bytes)
         session = self._session
         if session is None:
             return None

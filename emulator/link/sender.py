@@ -5,6 +5,8 @@ Relies on `packetizer.py` for records, `loss.py` for packets in flight, `rtt.py`
 for the next packet only when the line is free.
 """
 
+from collections import deque
+
 from emulator.clock import MICROSECOND_NS, SECOND_NS
 from emulator.link.acknowledgements import Ack
 from emulator.link.congestion import Congestion
@@ -26,20 +28,22 @@ PROBE_NS_MAX = SECOND_NS
 STUCK_PROBES = 4
 """Answers without progress, where any answer must show some, until the session is given up."""
 
+ACKS_TIMED_MAX = 4
+"""Own ACKs whose sending time is remembered: an end that sends no DATA knows the round trip too."""
+
 _LATE_TRIPS = 4
-_NONE = -1
 
 
 class Sender:
     """The outgoing half of one session."""
 
     __slots__ = (
-        "_ack_number",
-        "_ack_sent_ns",
+        "_acks",
         "_counters",
         "_probes",
         "_quiet_since_ns",
         "_session",
+        "_trials",
         "congestion",
         "flight",
         "number",
@@ -65,8 +69,8 @@ class Sender:
         self._counters = counters
         self._quiet_since_ns = 0
         self._probes = 0
-        self._ack_number = _NONE
-        self._ack_sent_ns = 0
+        self._trials = 0
+        self._acks: deque[tuple[int, int]] = deque(maxlen=ACKS_TIMED_MAX)
 
     def next_packet(self, now_ns: int) -> bytes | None:
         """Return the next DATA packet, or None if there is none or it may not go now."""
@@ -79,7 +83,9 @@ class Sender:
                 return None
         else:
             size = fragment[2]
-        if flight.size_bytes and flight.size_bytes + size > self.congestion.limit_bytes:
+        if self._trials:
+            self._trials -= 1
+        elif flight.size_bytes and flight.size_bytes + size > self.congestion.limit_bytes:
             self.congestion.limited = True
             return None
         self.number += 1
@@ -99,7 +105,7 @@ class Sender:
     def take_ack_number(self, now_ns: int) -> int:
         """Return the number for an ACK or CLOSE packet that is sent now."""
         self.number += 1
-        self._ack_number, self._ack_sent_ns = self.number, now_ns
+        self._acks.append((self.number, now_ns))
         return self.number
 
     def acknowledge(self, ack: Ack, now_ns: int) -> bool | None:
@@ -108,10 +114,9 @@ class Sender:
             return None
         flight = self.flight
         sent_ns = flight.sent_ns(ack.largest)
-        if sent_ns is None and ack.largest == self._ack_number:
-            # An ACK of ours arrived last; its round trip is as good as that of DATA.
-            sent_ns = self._ack_sent_ns
-            self._ack_number = _NONE
+        if sent_ns is None:
+            # Perhaps an ACK of ours arrived last; its round trip is as good as that of DATA.
+            sent_ns = next((at_ns for n, at_ns in self._acks if n == ack.largest), None)
         if sent_ns is not None:
             self.rtt.sample(now_ns - sent_ns, ack.delay_us * MICROSECOND_NS)
         arrived = flight.acknowledge(ack.ranges[::-1]) if ack.ranges else 0
@@ -144,6 +149,8 @@ class Sender:
         timeouts = self.rtt.timed_out()
         self._counters.timeouts += 1
         self.congestion.lost(flight.give_up(TRIAL_PACKETS, now_ns))
+        # What is lost still counts as flying: the limit must not hold back what finds that out.
+        self._trials = TRIAL_PACKETS
         if timeouts >= SILENT_TIMEOUTS:
             self.congestion.silent(self.rtt.min_ns)
         return False

@@ -30,7 +30,7 @@ ACK_DELAY_NS = 25 * MILLISECOND_NS
 _DEAD_PACKETS = 12
 _QUIET_PACKETS = 4
 _HELLO_PACKETS = 3
-_PROBES = 8
+_PROBES = 16
 
 
 class Timing:
@@ -56,5 +56,5 @@ class Timing:
         self.keepalive_ns = max(KEEPALIVE_NS, _QUIET_PACKETS * packet)
         self.silence_ns = self.keepalive_ns + max(SILENCE_NS - KEEPALIVE_NS, packet)
         self.dead_ns = max(DEAD_NS, _DEAD_PACKETS * packet)
-        # Several questions fit between silence and death: one lost packet must not end a session.
+        # Many questions fit between silence and death: a session outlives a line that loses half.
         self.probe_ns = (self.dead_ns - self.silence_ns) // _PROBES + packet

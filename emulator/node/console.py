@@ -22,7 +22,9 @@ LINE_BYTES_MAX = 64 * 1024
 class Console:
     """Carries out operators' requests."""
 
-    def __init__(self, processor: Processor, extra_status: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, processor: Processor, extra_status: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._processor = processor
         self._extra_status = extra_status
         self._verbs: dict[str, Callable[[dict[str, Any], Answer], None]] = {

@@ -162,8 +162,10 @@ class Destage:
 
     def settled(self) -> bool:
         """Return whether everything is safely on the disks."""
-        return not self._cache.dirty and not self._batches and all(
-            disk.unflushed_lsn is None and not disk.flushing for disk in self._disks
+        return (
+            not self._cache.dirty
+            and not self._batches
+            and all(disk.unflushed_lsn is None and not disk.flushing for disk in self._disks)
         )
 
 

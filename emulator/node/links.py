@@ -39,9 +39,7 @@ class LinkEnd:
 
     def opened(self, now_ns: int, mtu_bytes: int, rate_bytes_per_s: float | None) -> None:
         """Begin to greet the other end: the line is open."""
-        settings = replace(
-            self.settings, mtu_bytes=mtu_bytes, rate_bytes_per_s=rate_bytes_per_s
-        )
+        settings = replace(self.settings, mtu_bytes=mtu_bytes, rate_bytes_per_s=rate_bytes_per_s)
         if settings != self.settings:
             self.settings = settings
             self.machine = Link(settings, self._entropy)

@@ -13,7 +13,6 @@ The simulator drives this very object in virtual time.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
@@ -160,7 +159,13 @@ class Processor:
         place = GroupVolume(name, size, 0, index)
         number = LOCAL_GROUP_FIRST + index
         group = Group(
-            self, f"local:{name}", number, "", [place], [maps[name]], AckLevel.NVS,
+            self,
+            f"local:{name}",
+            number,
+            "",
+            [place],
+            [maps[name]],
+            AckLevel.NVS,
             OnLinkLoss.CONTINUE,
         )
         self.groups[group.name] = group
@@ -185,9 +190,7 @@ class Processor:
         """Return 64 random bits."""
         return int.from_bytes(self.entropy(8), "big")
 
-    def link_send(
-        self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]
-    ) -> int:
+    def link_send(self, link: str, kind: int, group: int, csn: int, parts: Sequence[Buffer]) -> int:
         """Queue a record on a link; a record for a link that is down is lost, as on the line."""
         end = self.links[link]
         return end.machine.send(kind, group, csn, parts) if end.up else 0
@@ -293,6 +296,7 @@ class Processor:
         self.now_ns = now_ns
         for pair in self.pairs.values():
             if pair.group.role is Role.PRIMARY:
+                pair.standing.say()
                 pair.group.stream.pump()
             else:
                 pair.secondary.say()
@@ -369,7 +373,7 @@ class Processor:
         requests, self._requests = self._requests, []
         return requests
 
-    def completed(self, request: ShellRequest, result: Any, now_ns: int) -> None:
+    def completed(self, request: ShellRequest, result: object, now_ns: int) -> None:
         """Take the outcome of a request: what was read, None, or a DeviceError."""
         self.now_ns = now_ns
         match request:
@@ -380,6 +384,7 @@ class Processor:
             case NvsRead(number):
                 self._tasks.resume(self._journal_reads.pop(number), result)
             case DiskRead(number):
+                assert isinstance(result, bytes | DeviceError)
                 self._reading.completed(number, result)
             case _:
                 error = result if isinstance(result, DeviceError) else None

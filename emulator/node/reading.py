@@ -37,7 +37,11 @@ class Reading:
         self.requests: list[DiskRead] = []
 
     def read(self, keys: Iterable[int], done: Done) -> None:
-        """Gather the newest images of `keys`; `done` may be called at once."""
+        """Gather the newest images of `keys`; `done` may be called at once.
+
+        What `done` is given is the newest at that moment, also of tracks that were cached when
+        the reading began: each is watched until the last disk read has ended.
+        """
         wish = _Read(done)
         missing: list[int] = []
         get = self._cache.get
@@ -48,12 +52,12 @@ class Reading:
             else:
                 wish.images[key] = image
         if missing:
+            self._cache.read_begun([*wish.images, *missing])
             self._request(wish, missing)
         else:
             done(wish.images)
 
     def _request(self, wish: _Read, missing: list[int]) -> None:
-        self._cache.read_begun(missing)
         start = 0
         for at in range(1, len(missing) + 1):
             if (
@@ -78,24 +82,29 @@ class Reading:
         """Take what the disk gave for one request."""
         wish, keys = self._reads.pop(number)
         if isinstance(result, DeviceError):
-            self._cache.read_failed(keys)
             wish.error = result
-        else:
-            self._take(wish, keys, result)
+            result = b""
+        for at, key in enumerate(keys):
+            image = result[at * TRACK_BYTES : (at + 1) * TRACK_BYTES]
+            wish.images[key] = image.ljust(TRACK_BYTES, b"\x00")
         wish.open_reads -= 1
         if not wish.open_reads:
-            wish.done(wish.error or wish.images)
+            self._finish(wish)
 
-    def _take(self, wish: _Read, keys: range, data: bytes) -> None:
+    def _finish(self, wish: _Read) -> None:
+        if wish.error is not None:
+            self._cache.read_failed(wish.images)
+            wish.done(wish.error)
+            return
         again: list[int] = []
-        for at, key in enumerate(keys):
-            image = data[at * TRACK_BYTES : (at + 1) * TRACK_BYTES]
-            if len(image) < TRACK_BYTES:
-                image = image.ljust(TRACK_BYTES, b"\x00")
+        for key, image in wish.images.items():
             newest = self._cache.read_done(key, image)
             if newest is None:
                 again.append(key)
             else:
                 wish.images[key] = newest
         if again:
+            self._cache.read_begun(wish.images)
             self._request(wish, again)
+        else:
+            wish.done(wish.images)

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from emulator.channel.blocks import BlockVolume
 from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
 from emulator.disk.base import Disk
@@ -153,12 +154,12 @@ class SiteRuntime:
 
     def _listen(self) -> None:
         """Serve each URI with its own device first, and every device of its address."""
-        shared: dict[object, dict[str, Any]] = {}
-        first_uri: dict[object, str] = {}
+        shared: dict[str, dict[str, BlockVolume]] = {}
+        first_uri: dict[str, str] = {}
         for device in self.config.devices.values():
             for uri in device.serve:
                 where = parse_serve_uri(uri)
-                address = (where.kind, where.address)
+                address = f"{where.kind.value} {where.address}"
                 name = where.export or device.name
                 shared.setdefault(address, {})[name] = self.processor.volumes[device.name]
                 first_uri.setdefault(address, uri)
@@ -175,7 +176,11 @@ class SiteRuntime:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, note)
-        self._loop.add(read_end, lambda _events: bool(os.read(read_end, 64)))
+
+        def forget(_events: int) -> None:
+            os.read(read_end, 64)
+
+        self._loop.add(read_end, forget)
 
     # Running.
 
@@ -232,11 +237,11 @@ class SiteRuntime:
                 entries = self._read_journal(request)
                 self.processor.completed(request, entries, now_ns)
             case DiskRead(_, device, offset, length):
-                job = partial(self._disks[device].read, offset, length)
-                self._readers[device](job, partial(self._done, request))
+                read = partial(self._disks[device].read, offset, length)
+                self._readers[device](read, partial(self._done, request))
             case DiskWrite(_, device):
-                job = partial(_write_disk, self._disks[device], request)
-                self._writers[device](job, partial(self._done, request))
+                write = partial(_write_disk, self._disks[device], request)
+                self._writers[device](write, partial(self._done, request))
             case DiskFlush(_, device):
                 self._writers[device](self._disks[device].flush, partial(self._done, request))
 
@@ -264,7 +269,7 @@ class SiteRuntime:
             found.append(entry)
         return found
 
-    def _done(self, request: ShellRequest, result: Any) -> None:
+    def _done(self, request: ShellRequest, result: object) -> None:
         if isinstance(result, Exception) and not isinstance(result, DeviceError):
             raise MisuseError(f"{request}: {result!r}") from result
         if isinstance(result, DeviceError) and isinstance(request, NvsWrite | NvsSave):

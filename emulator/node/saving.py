@@ -72,8 +72,7 @@ class Saving:
         if not processor.ready:
             return journal.trim_lsn
         lsns = [journal.durable_lsn, processor.destage.needed_lsn()]
-        for group in processor.groups.values():
-            lsns.append(group.retained_lsn())
+        lsns.extend(group.retained_lsn() for group in processor.groups.values())
         for pair in processor.pairs.values():
             lsns.append(pair.primary.retained_lsn())
             lsns.append(pair.secondary.retained_lsn())

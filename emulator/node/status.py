@@ -66,7 +66,10 @@ def _group(group: Group, pair: Pair | None) -> dict[str, Any]:
         "state": group.state.value if group.role is not Role.NONE else "local",
         "reason": group.reason if group.role is not Role.NONE else "",
         "guarantee": guarantee(
-            group.role, group.state, group.ack, consistent=group.consistent and not group.copy_number
+            group.role,
+            group.state,
+            group.ack,
+            consistent=group.consistent and not group.copy_number,
         ),
         "ack": group.ack.value,
         "on_link_loss": group.on_link_loss.value,

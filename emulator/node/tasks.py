@@ -1,7 +1,6 @@
 """Generators that wait: run them, and resume each when its request is answered."""
 
 from collections.abc import Callable
-from typing import Any
 
 from emulator.copy.services import Request, Step, Until
 from emulator.errors import DeviceError
@@ -32,7 +31,7 @@ class Tasks:
         """Run a generator until it first waits."""
         self.resume(Task(step), None)
 
-    def resume(self, task: Task, answer: Any) -> None:
+    def resume(self, task: Task, answer: object) -> None:
         """Give a generator the answer to its request."""
         self._go(task, lambda: task.step.send(answer))
 

@@ -8,7 +8,7 @@ waits. Leaves order, journal and copy to the group.
 from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.group import Group, GroupVolume
-from emulator.copy.services import ReadTracks, Services, Step, Until
+from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
 from emulator.errors import DeviceError
 
@@ -104,7 +104,11 @@ class Volume:
             who.completed(cookie, Outcome.OUT_OF_RANGE, [])
         elif group.refusal() is not None:
             who.completed(cookie, Outcome.READ_ONLY, [])
-        elif not (offset | length) & _TRACK_MASK and length <= PIECE_BYTES and group.can_accept(length):
+        elif (
+            not (offset | length) & _TRACK_MASK
+            and length <= PIECE_BYTES
+            and group.can_accept(length)
+        ):
             group.reserve(length)
             csn = group.begin_write()
             group.accept_run(self._place, offset >> _TRACK_SHIFT, data, length >> _TRACK_SHIFT)
@@ -142,7 +146,7 @@ class Volume:
     def _room(self, size: int) -> bool:
         return self.group.can_accept(size) and not self._cache.full()
 
-    def _edges(self, offset: int, length: int) -> Step:
+    def _edges(self, offset: int, length: int) -> Asking[dict[int, bytes]]:
         """Return the images of the tracks that a range covers only in part."""
         first = offset & ~_TRACK_MASK
         last = (offset + length) & ~_TRACK_MASK
@@ -153,7 +157,7 @@ class Volume:
             keys.append(self._base | last >> _TRACK_SHIFT)
         if not keys:
             return {}
-        images = yield ReadTracks(keys)
+        images: dict[int, bytes] = yield ReadTracks(keys)
         return images
 
     def _accept(self, offset: int, data: bytes, edges: dict[int, bytes]) -> int:
@@ -196,9 +200,7 @@ class Volume:
         csn = group.csn
         while offset < end:
             within = offset & _TRACK_MASK
-            whole = not within and (
-                end - offset >= TRACK_BYTES or end == self.size_bytes
-            )
+            whole = not within and (end - offset >= TRACK_BYTES or end == self.size_bytes)
             if whole:
                 tracks = min(-(-(end - offset) >> _TRACK_SHIFT), ZERO_PIECE_TRACKS)
                 if end != self.size_bytes:

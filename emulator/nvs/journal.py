@@ -149,7 +149,7 @@ class Journal:
         self._put(kind, group, csn, lineage, parts, length, need - HEAD_BYTES - length, crc)
         return lsn
 
-    def _put(  # noqa: PLR0913 - one entry's fields, from one caller
+    def _put(
         self,
         kind: EntryKind,
         group: int,

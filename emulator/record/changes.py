@@ -37,8 +37,7 @@ _RUN_CHANGE = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_RUN_FIELDS)))
 _ZERO_CHANGE = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_ZERO_FIELDS)))
 _CHAIN_HEAD = struct.Struct(">QQQBI")
 _FULL, _DELTA_FORM, _ZERO_FORM, _RUN_FORM = (
-    int(form)
-    for form in (ChangeForm.FULL, ChangeForm.DELTA, ChangeForm.ZERO, ChangeForm.RUN)
+    int(form) for form in (ChangeForm.FULL, ChangeForm.DELTA, ChangeForm.ZERO, ChangeForm.RUN)
 )
 RECORD_HEAD_BYTES = _RECORD.size
 # A host write of 32 MiB is one change; nothing longer is believed.
@@ -85,7 +84,7 @@ class BadRecordError(Exception):
     """A record or journal entry does not parse; says what and where."""
 
 
-def record_chain(  # noqa: PLR0913 - the fields that the chain covers
+def record_chain(
     before: bytes,
     lineage: int,
     csn_first: int,
@@ -123,14 +122,10 @@ def encode_run(parts: list[Buffer], volume: int, track: int, data: Buffer) -> No
     parts.append(data)
 
 
-def encode_run_of(
-    parts: list[Buffer], volume: int, track: int, images: list[bytes]
-) -> None:
+def encode_run_of(parts: list[Buffer], volume: int, track: int, images: list[bytes]) -> None:
     """Append a change of whole tracks that lie in one buffer each."""
     count = len(images)
-    parts.append(
-        _RUN_CHANGE.pack(volume, _RUN_FORM, track, 0, 0, count, count * TRACK_BYTES)
-    )
+    parts.append(_RUN_CHANGE.pack(volume, _RUN_FORM, track, 0, 0, count, count * TRACK_BYTES))
     parts.extend(images)
 
 
@@ -139,9 +134,7 @@ def encode_zeros(parts: list[Buffer], volume: int, track: int, tracks: int) -> N
     parts.append(_ZERO_CHANGE.pack(volume, _ZERO_FORM, track, 0, 0, tracks))
 
 
-def encode_delta(
-    parts: list[Buffer], volume: int, track: int, old: bytes, new: bytes
-) -> bool:
+def encode_delta(parts: list[Buffer], volume: int, track: int, old: bytes, new: bytes) -> bool:
     """Append a change of one whole track as what differs from `old`, if that pays."""
     pieces = changed_pieces(old, new)
     if pieces is None:
@@ -195,14 +188,14 @@ def _take(view: memoryview, at: int, length: int) -> memoryview:
     return view[at : at + length]
 
 
-def _decode_full(  # noqa: PLR0913 - the common header's fields
+def _decode_full(
     view: memoryview, at: int, volume: int, track: int, offset: int, length: int
 ) -> tuple[Extent, int]:
     data = _take(view, at, length)
     return Extent(volume, track, offset, 0, length, data), at + length
 
 
-def _decode_run(  # noqa: PLR0913
+def _decode_run(
     view: memoryview, at: int, volume: int, track: int, _offset: int, _length: int
 ) -> tuple[Extent, int]:
     tracks, size = _RUN.unpack_from(view, at)
@@ -212,7 +205,7 @@ def _decode_run(  # noqa: PLR0913
     return Extent(volume, track, 0, tracks, size, data), at + _RUN.size + size
 
 
-def _decode_zero(  # noqa: PLR0913
+def _decode_zero(
     view: memoryview, at: int, volume: int, track: int, offset: int, length: int
 ) -> tuple[Extent, int]:
     (tracks,) = _ZERO.unpack_from(view, at)
@@ -222,7 +215,7 @@ def _decode_zero(  # noqa: PLR0913
     return Extent(volume, track, offset, tracks, size, None), at + _ZERO.size
 
 
-def _decode_delta(  # noqa: PLR0913
+def _decode_delta(
     view: memoryview, at: int, volume: int, track: int, offset: int, length: int
 ) -> tuple[Delta, int]:
     base, count = _DELTA.unpack_from(view, at)

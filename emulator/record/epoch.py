@@ -97,6 +97,7 @@ class Body:
             self._zeros = 0
         self._next = -1
 
+
 class Epoch:
     """Changes of one group from `csn_first` on; open until `close` is called."""
 
@@ -203,14 +204,10 @@ class Epoch:
             wire.flush()
             parts, changes = wire.parts, wire.changes
         head = encode_head(
-            RecordHead(
-                self.lineage, self.csn_first, self.csn_last, chain, after, final, changes
-            )
+            RecordHead(self.lineage, self.csn_first, self.csn_last, chain, after, final, changes)
         )
         size = len(head) + sum(map(len, parts))
-        return Record(
-            self.csn_first, self.csn_last, final, after, [head, *parts], len(body), size
-        )
+        return Record(self.csn_first, self.csn_last, final, after, [head, *parts], len(body), size)
 
 
 def canonical_body(changes: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:

@@ -1,0 +1,1 @@
+"""Bytes on the line: one table of fields, and everything that is derived from it."""

@@ -77,9 +77,7 @@ PACKET_FIELDS: Final = (
     Field("fragment_offset", "I", "where this packet's payload lies in the record"),
     Field("payload_length", "H", "bytes of payload that follow this header"),
 )
-PACKET_TRAILER_FIELDS: Final = (
-    Field("crc", "I", "CRC-32C of everything before it"),
-)
+PACKET_TRAILER_FIELDS: Final = (Field("crc", "I", "CRC-32C of everything before it"),)
 
 HELLO_FIELDS: Final = (
     Field("nonce", "Q", "this end's nonce, drawn anew for each session"),

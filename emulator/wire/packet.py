@@ -70,4 +70,4 @@ def decode_packet(data: Buffer) -> Packet | str:
     view = memoryview(data)
     if _TRAILER.unpack_from(data, end)[0] != crc32c(view[:end]):
         return "crc"
-    return Packet(type_, *fields, view[HEADER_BYTES:end])
+    return Packet._make((type_, *fields, view[HEADER_BYTES:end]))

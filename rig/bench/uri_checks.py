@@ -13,7 +13,7 @@ from emulator.nvs.areas import NVS_BYTES_MIN
 from emulator.units import size_bytes, size_text
 from emulator.uri import parse_uri
 from rig.bench import places
-from rig.bench.model import BenchFile, CopyTable, LinkTable
+from rig.bench.model import BenchFile, CopyTable, LinkTable, SiteTable
 from rig.bench.problems import Problems
 from rig.bench.uris import (
     Claim,
@@ -48,9 +48,7 @@ class UriChecker:
             self._read((*path, "console"), site.console, _console_claims)
             for device_name, device in site.device.items():
                 self._check_disk(name, device_name, device.disk)
-                for index, serve in enumerate(device.serve):
-                    place = (*path, "device", device_name, "serve", index)
-                    self._read(place, serve, lambda text: [serve_claim(text)])
+            self._check_serves(name, site)
         captures: set[str] = set()
         for name, link in self._file.link.items():
             self._check_link(("link", name), link, captures)
@@ -86,6 +84,24 @@ class UriChecker:
         except (UnavailableError, CannotRunHere) as error:
             self.notes.append(str(error))
         self._read(path, text, _disk_claims)
+
+    def _check_serves(self, name: str, site: SiteTable) -> None:
+        """One address may serve many devices of a site, each under a name of its own."""
+        served: dict[Claim, set[str]] = {}
+        for device_name, device in site.device.items():
+            for index, text in enumerate(device.serve):
+                path = ("site", name, "device", device_name, "serve", index)
+                try:
+                    claim, export = serve_claim(absolute(text, self._folder))
+                except BenchError as error:
+                    self._problems.add(path, str(error))
+                    continue
+                export = export or device_name
+                if claim not in served:
+                    self._claim(path, claim)
+                elif export in served[claim]:
+                    self._problems.add(path, f"{claim} serves a device called {export} already")
+                served.setdefault(claim, set()).add(export)
 
     def _check_link(self, path: places.Path, link: LinkTable, captures: set[str]) -> None:
         for key, text in (("a", link.a), ("b", link.b)):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from emulator.errors import BenchError
 from emulator.frontend.uri import SOCKET_PATH_BYTES_MAX, parse_serve_uri
 from emulator.transport.opener import ENTRY_POINT_GROUP, SCHEMES
 from emulator.uri import Uri, parse_uri, scheme_of, suggestion
@@ -65,16 +64,13 @@ def path_claim(path: str) -> Claim:
     return Claim("path", "", os.path.realpath(path))
 
 
-def serve_claim(text: str) -> Claim:
-    """Return what a front end's URI occupies; refuses URIs that no front end here serves."""
+def serve_claim(text: str) -> tuple[Claim, str]:
+    """Return what a front end's URI occupies, and the name under which hosts ask there."""
     served = parse_serve_uri(text)
-    if not served.export:
-        # An empty name means "the first export" to a client, and nothing to a server.
-        raise BenchError(f"{text}: the name under which hosts ask for it is missing at the end")
     if isinstance(served.address, str):
-        return path_claim(served.address)
+        return path_claim(served.address), served.export
     host, port = served.address
-    return Claim("TCP port", host.lower(), str(port))
+    return Claim("TCP port", host.lower(), str(port)), served.export
 
 
 def console_path(text: str) -> str:

@@ -9,13 +9,11 @@ import typer
 
 from emulator.clock import SECOND_NS
 from emulator.errors import BenchError, UnavailableError
-from emulator.units import duration_ns, duration_text, size_text
+from emulator.units import duration_ns
 from rig.cli.options import BenchOption, JsonOption, read_option
-from rig.cli.output import print_json, print_table
+from rig.cli.output import print_json
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from rig.bench.bench import Bench
 
 app = typer.Typer()
@@ -42,13 +40,14 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say how a site, its groups, links and devices stand."""
+    from rig.cli.status import print_status
     from rig.host.console import ask
 
     found = ask(_load(bench).console(site), "status")
     if as_json:
         print_json(found)
     else:
-        _print_status(found)
+        print_status(found)
 
 
 @app.command()
@@ -57,7 +56,7 @@ def wait(
         str, typer.Option("--for", metavar="duplex|drained|identical", help="What to wait for.")
     ],
     bench: BenchOption = None,
-    timeout: Timeout = "30s",
+    limit: Timeout = "30s",
     as_json: JsonOption = False,
 ) -> None:
     """Wait until the copies stand as wanted at all sites; exit 124 at the time limit."""
@@ -68,7 +67,7 @@ def wait(
     loaded = _load(bench)
     consoles = {name: loaded.console(name) for name in loaded.sites}
     groups = {name: loaded.group_sites(name) for name in loaded.groups}
-    found = wait_for(Goal(goal), consoles, groups, read_option("--timeout", timeout, duration_ns))
+    found = wait_for(Goal(goal), consoles, groups, read_option("--timeout", limit, duration_ns))
     if as_json:
         print_json({"held": goal, "site": found})
     else:
@@ -84,7 +83,7 @@ def role(
         str | None,
         typer.Option(metavar="REASON", help="Promote without the peer; the reason is kept."),
     ] = None,
-    timeout: Timeout = ORDER_TIME,
+    limit: Timeout = ORDER_TIME,
 ) -> None:
     """Make a site the primary: a planned reversal without loss, or with --force a promotion."""
     loaded = _load(bench)
@@ -96,7 +95,7 @@ def role(
     # A promotion concerns the new primary alone: the old one may be out of reach. A reversal
     # begins at the present one; if a crash has left none, the new one knows how to go on.
     order_site = primary if force else _primary(loaded, group) or primary
-    _order(loaded, order_site, "role", timeout, group=group, primary=primary, force=force)
+    _order(loaded, order_site, "role", limit, group=group, primary=primary, force=force)
 
 
 @app.command()
@@ -146,47 +145,9 @@ def _order_primary(bench: "Bench", verb: str, group: str) -> None:
     _order(bench, site, verb, ORDER_TIME, group=group)
 
 
-def _order(bench: "Bench", site: str, verb: str, timeout: str, **words: str | None) -> None:
+def _order(bench: "Bench", site: str, verb: str, limit: str, **words: str | None) -> None:
     from rig.host.console import ask
 
-    timeout_ns = read_option("--timeout", timeout, duration_ns)
+    timeout_ns = read_option("--timeout", limit, duration_ns)
     ask(bench.console(site), verb, timeout_s=timeout_ns / SECOND_NS, **words)
     print(f"{words['group']}: {verb} done by site {site}")
-
-
-def _print_status(found: "dict[str, Any]") -> None:
-    print(f"site {found['site']}")
-    groups = found.get("groups", {})
-    print_table(
-        ("group", "role", "state", "ack", "csn", "lag", "exposure"),
-        [
-            (
-                name,
-                group["role"],
-                group["state"],
-                group["ack"],
-                group["position"]["csn"],
-                f"{group['lag']['records']} records, {size_text(group['lag']['bytes'])}",
-                duration_text(group["lag"]["exposure_ns"]),
-            )
-            for name, group in groups.items()
-        ],
-    )
-    for name, group in groups.items():
-        print(f"{name}: {group['guarantee']}")
-    for title in ("links", "devices"):
-        print_table((title[:-1], "what it says"), _rows(found.get(title, {})))
-    for title in ("cache", "nvs"):
-        print(f"{title}: {_words(found.get(title, {}))}")
-
-
-def _rows(things: "dict[str, Any]") -> list[tuple[str, str]]:
-    return [(name, _words(thing)) for name, thing in things.items()]
-
-
-def _words(thing: "dict[str, Any]") -> str:
-    """Return what a status says of one thing, on one line."""
-    return ", ".join(
-        f"{key} {f'({_words(value)})' if isinstance(value, dict) else value}"
-        for key, value in thing.items()
-    )

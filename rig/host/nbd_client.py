@@ -12,7 +12,6 @@ yet, so a test knows what a crash may take. Relies on `nbd_stream.py` for the so
 """
 
 import struct
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +32,6 @@ from emulator.frontend.nbd_protocol import (
     REQUEST_MAGIC,
     SERVER_MAGIC,
     SIMPLE_REPLY_MAGIC,
-    Chunk,
     Command,
     CommandFlag,
     Errno,
@@ -44,25 +42,13 @@ from emulator.frontend.nbd_protocol import (
 )
 from emulator.frontend.uri import parse_serve_uri
 from emulator.units import size_text
+from rig.host.nbd_request import NbdRequest
 from rig.host.nbd_stream import NbdStream
 
 _REQUEST = struct.Struct(">IHHQQI")
 _SIMPLE = struct.Struct(">IIQ")
 _CHUNK = struct.Struct(">IHHQI")
-_ERROR = struct.Struct(">IH")
-_HOLE = struct.Struct(">QI")
 _CHUNK_BYTES_MAX = PAYLOAD_BYTES_MAX + 4096  # the data of the longest read, with room for its head
-
-
-@dataclass(slots=True)
-class _Request:
-    """A request without a full reply, and the place for what it reads."""
-
-    command: Command
-    offset: int
-    length: int
-    contents: bytearray
-    missing_bytes: int
 
 
 def connect_nbd(uri: str, *, depth: int = 16, timeout_s: float = 30.0) -> "NbdClient":
@@ -88,7 +74,7 @@ class NbdClient:
         self._depth = depth
         self._stream = stream
         self._structured = False
-        self._under_way: dict[int, _Request] = {}
+        self._under_way: dict[int, NbdRequest] = {}
         self._read: dict[int, bytes] = {}
         self._failed: dict[int, UnavailableError] = {}
         self._last_ticket = 0
@@ -147,7 +133,7 @@ class NbdClient:
         self._last_ticket = ticket = self._last_ticket + 1
         head = _REQUEST.pack(REQUEST_MAGIC, flags, command, ticket, offset, length)
         read_bytes = length if command is Command.READ else 0
-        request = _Request(command, offset, length, bytearray(read_bytes), read_bytes)
+        request = NbdRequest(command, offset, length, bytearray(read_bytes), read_bytes)
         self._under_way[ticket] = request
         self._stream.send([head, data], self._receive)
         return ticket
@@ -252,7 +238,7 @@ class NbdClient:
         if len(view) < stop:
             return 0
         try:
-            error, text = _take_contents(request, kind, view[_CHUNK.size : stop])
+            error, text = request.take_chunk(kind, view[_CHUNK.size : stop])
         except (ValueError, struct.error) as cause:
             raise PeerError(f"{self.uri}: a reply makes no sense: {cause}") from cause
         if error or flags & REPLY_FLAG_DONE:
@@ -270,7 +256,7 @@ class NbdClient:
                     raise PeerError(f"{self.uri}: the server called a part of a read the whole")
                 self._read[ticket] = bytes(request.contents)
 
-    def _failure(self, request: _Request, error: int, text: str) -> UnavailableError:
+    def _failure(self, request: NbdRequest, error: int, text: str) -> UnavailableError:
         known = error in Errno.__members__.values()
         name = Errno(error).name if known else f"error {error}"
         place = f"{size_text(request.length)} at {request.offset}"
@@ -280,27 +266,3 @@ class NbdClient:
         failure = DeviceError(self.uri, cause)
         failure.errno = error
         return failure
-
-
-def _take_contents(request: _Request, kind: int, payload: memoryview) -> tuple[int, str]:
-    """Put what a chunk holds in its place; return an error number and text, or (0, "")."""
-    if kind >= Chunk.ERROR:
-        error, text_bytes = _ERROR.unpack_from(payload)
-        text = bytes(payload[_ERROR.size : _ERROR.size + text_bytes])
-        return error or Errno.EINVAL, text.decode(errors="replace")
-    if kind == Chunk.NONE:
-        return 0, ""
-    if kind not in {Chunk.OFFSET_DATA, Chunk.OFFSET_HOLE} or len(payload) <= 8:
-        raise ValueError(f"chunk of type {kind} and {len(payload)} bytes")
-    data: bytes | memoryview = payload[8:]
-    if kind == Chunk.OFFSET_HOLE:
-        offset, hole_bytes = _HOLE.unpack(payload)
-        data = bytes(min(hole_bytes, request.length + 1))
-    else:
-        offset = int.from_bytes(payload[:8], "big")
-    start = offset - request.offset
-    if start < 0 or start + len(data) > len(request.contents):
-        raise ValueError(f"{len(data)} bytes at {offset} lie outside what was asked for")
-    request.contents[start : start + len(data)] = data
-    request.missing_bytes -= len(data)
-    return 0, ""

@@ -4,6 +4,7 @@ Asks every site's console again and again; a site that cannot be reached is aske
 that is what waiting is for. Says at the time limit what is still missing.
 """
 
+import contextlib
 import enum
 import threading
 import time
@@ -122,12 +123,13 @@ def _status(path: Path, deadline_ns: int) -> Status | str:
 def find_primary(
     group: str, sites: tuple[str, str], status_of: Callable[[str], Status]
 ) -> str | None:
-    """Return which of two sites is the group's primary now, as far as they can be reached."""
-    for site in sites:
-        try:
-            status = status_of(site)
-        except (UnavailableError, TimeLimitError):
-            continue
-        if status.get("groups", {}).get(group, {}).get("role") == "primary":
-            return site
-    return None
+    """Return which of two sites is the group's primary now, as far as they can be reached.
+
+    A site that hands its role over counts if there is no other: it is the one to go on with.
+    """
+    roles: dict[str, str] = {}
+    for site in reversed(sites):
+        with contextlib.suppress(UnavailableError, TimeLimitError):
+            role = status_of(site).get("groups", {}).get(group, {}).get("role")
+            roles[str(role)] = site
+    return roles.get("primary") or roles.get("handing-over")

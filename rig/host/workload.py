@@ -173,11 +173,11 @@ def _places(plan: LoadPlan, first: int) -> Iterator[int]:
     if plan.sequential:
         number = first
         while True:
-            yield (number - 1) % blocks * plan.block_bytes
+            yield plan.start_bytes + (number - 1) % blocks * plan.block_bytes
             number += 1
     dice = random.Random(f"{plan.seed}/{first}")
     while True:
-        yield dice.randrange(blocks) * plan.block_bytes
+        yield plan.start_bytes + dice.randrange(blocks) * plan.block_bytes
 
 
 def _blocks(volume: Readable, history: History) -> Iterator[tuple[int, bytes]]:

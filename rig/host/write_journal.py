@@ -28,6 +28,8 @@ class LoadPlan:
     change_bytes: int = 0
     """0: each write is new throughout; else it differs from any other by this many bytes."""
     sequential: bool = False
+    start_bytes: int = 0
+    """Where the area begins of which `size_bytes` is the length."""
 
     def __post_init__(self) -> None:
         if not 0 < self.block_bytes <= self.size_bytes:
@@ -65,7 +67,12 @@ class WriteJournal:
         if append and path.exists():
             found = read_history(path)
             if found.plan != plan:
-                raise BenchError(f"{path}: was begun as {found.plan}; go on with the same options")
+                was = ", ".join(
+                    f"{name}={value}"
+                    for name, value in asdict(found.plan).items()
+                    if value != getattr(plan, name)
+                )
+                raise BenchError(f"{path}: was begun with {was}; go on with the same options")
             self.last_number = found.last_number
             _cut_torn_line(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -81,6 +88,7 @@ class WriteJournal:
     def begin(self, number: int, offset: int) -> None:
         """Note that a write is about to be sent."""
         self._write(f"w {number} {offset}")
+        self.last_number = number
 
     def acknowledge(self, number: int) -> None:
         """Note that a write was acknowledged."""

@@ -8,6 +8,7 @@ from emulator.disk import create_disk
 from emulator.errors import BenchError
 from emulator.node.config import AckLevel, DeviceConfig, GroupConfig, LinkConfig, OnLinkLoss
 from rig.bench.loader import FILE_BYTES_MAX, find_bench, load_bench
+from tests.bench.bad_files import BAD
 from tests.bench.example import GOOD
 
 
@@ -113,118 +114,6 @@ def test_the_volumes_of_a_pair_must_have_the_same_size(tmp_path: Path) -> None:
     assert told.endswith("site B has 4194304; both must have the same size")
 
 
-BAD = {
-    "misspelled key": (
-        'cache = "64MiB"',
-        'cahce = "64MiB"',
-        '4: site.A.cahce: unknown key; did you mean "cache"? there are: cache, nvs, ',
-    ),
-    "unknown table": ("[copy.g0]", "[copys.g0]", '32: copys: unknown key; did you mean "copy"?'),
-    "missing key": (
-        'console = "unix:a.console"\n',
-        "",
-        '3: site.A.console: is missing; write for example console = "unix:///var/tmp/a.console"',
-    ),
-    "size": ('"64MiB"', '"64MB"', "4: site.A.cache = \"64MB\": '64MB' is not a size; write"),
-    "small cache": ('"64MiB"', '"1KiB"', '4: site.A.cache = "1KiB": too small; give at least 1MiB'),
-    "number": ('"64MiB"', "64", "4: site.A.cache = 64: write a size in quotes"),
-    "text for a list": ('["vol0"]', '"vol0"', 'volumes = "vol0": write a list in square brackets'),
-    "empty list": ('["vol0"]', "[]", "35: copy.g0.volumes = []: it must not be empty"),
-    "text for a flag": ("plaintext = true", 'plaintext = "yes"', "write true or false"),
-    "word": (
-        '"remote-nvs"',
-        '"remote-nvm"',
-        '41: copy.g1.ack = "remote-nvm": did you mean "remote-nvs"?',
-    ),
-    "name of a site": ("[site.B]", '[site."B b"]', '15: site."B b": a name has up to 32 letters'),
-    "name too long": ("[copy.g0]", f"[copy.{'g' * 33}]", "a name has up to 32"),
-    "partial copy": (
-        'target = "log" }',
-        'target = "log", extents = "0-9" }',
-        "40: copy.g1.volumes.0.extents: copying part of a volume is not in this release",
-    ),
-    "secret": (
-        "lab_plaintext = true",
-        'secret = "file:///k"',
-        "29: link.A-B.secret: sealed links are not in this release; remove it, say lab_plaintext",
-    ),
-    "plaintext": ("lab_plaintext = true\n", "", "26: link.A-B: packets are not sealed in this rel"),
-    "plaintext leaves": (
-        "peer=127.0.0.1:7002",
-        "peer=10.0.0.2:7002",
-        '27: link.A-B.a = "udp://127.0.0.1:7001?peer=10.0.0.2:7002": packets are not sealed',
-    ),
-    "line's key": ("?peer=127.0.0.1:7002", "?pear=127.0.0.1:7002", "did you mean peer?"),
-    "line's kind": ("udp://127.0.0.1:7001", "utp://127.0.0.1:7001", "27: link.A-B.a: utp:"),
-    "line's address": ("udp://127.0.0.1:7001", "udp://127.0.0.1", "is not HOST:PORT"),
-    "name of a link": ("[link.A-B]", "[link.A-C]", "26: link.A-C: a link is called after its two"),
-    "no link": ("[link.A-B]", "[link.B-B]", "32: copy.g0: no link joins A and B; add [link.A-B]"),
-    "site of a copy": (
-        'source = "A"',
-        'source = "AA"',
-        '33: copy.g0.source = "AA": no such site; did',
-    ),
-    "copy to itself": ('target = "B"', 'target = "A"', '34: copy.g0.target = "A": must be another'),
-    "volume": (
-        '["vol0"]',
-        '["vol1"]',
-        '35: copy.g0.volumes.0 = "vol1": site A has no such device; did',
-    ),
-    "volume twice": (
-        '"log7", target = "log"',
-        '"vol0", target = "log"',
-        "vol0 of site B is in [copy.g0] already",
-    ),
-    "CKD": (
-        '"fba-512"',
-        '"3390-3"',
-        '8: site.A.device.vol0.kind = "3390-3": CKD devices arrive with',
-    ),
-    "kind": ('"fba-512"', '"fba-520"', '8: site.A.device.vol0.kind = "fba-520": no such kind'),
-    "disk's kind": ("raw:a0.img", "row:a0.img", "9: site.A.device.vol0.disk: row:"),
-    "disk's size": (
-        "mem://1MiB",
-        "mem://1000B",
-        "13: site.A.device.log.disk: mem://1000B: 1000 bytes",
-    ),
-    "disk twice": ("file:a.nvs", "file:./a0.img", "used twice; site.A.nvs has it already"),
-    "port twice": (
-        "127.0.0.1:10810",
-        '0.0.0.0:7009/x", "nbd://127.0.0.1:7009',
-        "TCP port 127.0.0.1:7009 is used twice; site.A.device.vol0.serve.1",
-    ),
-    "line's port twice": (
-        "udp://127.0.0.1:7002",
-        "udp://127.0.0.1:7001",
-        "28: link.A-B.b: UDP port 127.0.0.1:7001 is used twice; link.A-B.a has it",
-    ),
-    "socket twice": ("unix:b.console", "unix:a0.sock", "18: site.B.console: "),
-    "capture over a disk": ('"run.pcapng"', '"a0.img"', "30: link.A-B.capture: "),
-    "front end": (
-        "nbd://127.0.0.1:10810/vol0",
-        "shrd://127.0.0.1:3990/0A00",
-        "devices are not served by shrd:",
-    ),
-    "export": ("10810/vol0", "10810", "the name under which hosts ask for it is missing"),
-    "front end's socket": ("?socket=a0.sock", "", "write nbd+unix:///NAME?socket=PATH"),
-    "console": (
-        "unix:a.console",
-        "tcp://127.0.0.1:1",
-        "6: site.A.console: tcp://127.0.0.1:1: write for",
-    ),
-    "socket's path": ("unix:a.console", f"unix:///{'p' * 120}", "a socket's may have 107"),
-    "nvs sync": ("sync=battery", "sync=batery", "did you mean battery?"),
-    "nvs size": ("size=16MiB", "size=1MiB", "5: site.A.nvs: "),
-    "nvs kind": ("file:///var/tmp/b.nvs", "mem://1MiB", "17: site.B.nvs: mem://1MiB: write for"),
-    "no URI": ('"unix:a.console"', '"a.console"', "6: site.A.console: 'a.console' is not a URI"),
-    "a table for text": (
-        'kind = "fba-512"',
-        "kind = {}",
-        "8: site.A.device.vol0.kind = {}: write text",
-    ),
-}
-
-
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_file_is_told_by_line_key_value_and_fix(tmp_path: Path, case: str) -> None:
     old, new, told = BAD[case]
@@ -232,8 +121,14 @@ def test_a_bad_file_is_told_by_line_key_value_and_fix(tmp_path: Path, case: str)
     assert any(told in line for line in found), found
 
 
+def test_one_address_serves_many_devices_of_a_site(tmp_path: Path) -> None:
+    text = replaced('"mem://1MiB"', '"mem://1MiB"\nserve = ["nbd://127.0.0.1:10810"]')
+    site = load_bench(write(tmp_path, text)).site("A")
+    assert site.devices["log"].serve == ("nbd://127.0.0.1:10810",)
+
+
 def test_a_misspelled_key_is_told_once_not_also_as_missing(tmp_path: Path) -> None:
-    assert len(problems(tmp_path, replaced("cache", "cahce"))) == 1
+    assert len(problems(tmp_path, replaced("cache", "cachw"))) == 1
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

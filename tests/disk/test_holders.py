@@ -91,3 +91,5 @@ def test_the_holder_of_a_lock_is_found_by_file_and_not_by_accident(tmp_path: Pat
     assert lock_holder(status, tmp_path) == " by process 42 (dualcopy)"
     locks.write_text(f"3: FLOCK  ADVISORY  WRITE 43 {place} 0 EOF\n")
     assert lock_holder(status, tmp_path) == " by process 43"
+    locks.write_text(f"3: FLOCK  ADVISORY  WRITE 0 {place} 0 EOF\n")
+    assert lock_holder(status, tmp_path) == ""

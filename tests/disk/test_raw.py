@@ -112,7 +112,7 @@ def test_what_is_missing_or_no_file_is_said_with_the_fix(image: Path) -> None:
     with pytest.raises(BenchError, match="three slashes"):
         open_disk("raw://a.img")
     with pytest.raises(BenchError, match="did you mean size"):
-        open_disk(f"raw://{image}?siez=1MiB")
+        open_disk(f"raw://{image}?sizze=1MiB")
 
 
 def test_a_file_this_user_may_not_open_cannot_run_here(

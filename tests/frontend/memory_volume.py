@@ -1,7 +1,8 @@
 """A volume in memory that answers when it is told to, in the order it is told to.
 
-Keeps the promise of `BlockVolume` that `write`, `zero` and `flush` are answered after they have
-returned. `settle` answers all that waits; with a generator of chance, in an order of its own.
+`settle` answers all that waits; with a generator of chance, in an order of its own. With
+`at_once` nothing waits: everything is answered before the call returns, as volumes do it that
+refuse something.
 """
 
 import random
@@ -21,12 +22,14 @@ class MemoryVolume:
         size_bytes: int = 1 << 20,
         *,
         reads_wait: bool = False,
+        at_once: bool = False,
         chance: random.Random | None = None,
     ) -> None:
         self.name = name
         self.size_bytes = size_bytes
         self.contents = bytearray(size_bytes)
         self.reads_wait = reads_wait
+        self.at_once = at_once
         self.outcome = Outcome.DONE
         self.primary = True
         self.waiting: list[Answer] = []
@@ -42,15 +45,7 @@ class MemoryVolume:
         self.calls.append(("read", offset, length))
         if not self.reads_wait and self.outcome is Outcome.DONE:
             return self._pieces(offset, length)
-        outcome = self.outcome
-        self.waiting.append(
-            (
-                who,
-                cookie,
-                outcome,
-                lambda: self._pieces(offset, length) if outcome.name == "DONE" else [],
-            )
-        )
+        self._answer(who, cookie, self.outcome, lambda: self._pieces(offset, length))
         return None
 
     def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
@@ -62,7 +57,7 @@ class MemoryVolume:
         if outcome is Outcome.DONE:
             self.contents[offset : offset + len(data)] = data
             self._written.update(_tracks(offset, len(data)))
-        self.waiting.append((who, cookie, outcome, list))
+        self._answer(who, cookie, outcome)
 
     def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:
         assert length > 0
@@ -73,11 +68,11 @@ class MemoryVolume:
             self.contents[offset : offset + length] = bytes(length)
             first, last = -(-offset // TRACK_BYTES), (offset + length) // TRACK_BYTES
             self._written.difference_update(range(first, last))
-        self.waiting.append((who, cookie, outcome, list))
+        self._answer(who, cookie, outcome)
 
     def flush(self, who: Requester, cookie: int) -> None:
         self.calls.append(("flush", 0, 0))
-        self.waiting.append((who, cookie, self.outcome, list))
+        self._answer(who, cookie, self.outcome)
 
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
         self.calls.append(("allocation", offset, length))
@@ -94,10 +89,22 @@ class MemoryVolume:
         """Answer what waits now (at most `count_max`); return how many were answered."""
         if self._chance:
             self._chance.shuffle(self.waiting)
-        now, self.waiting = self.waiting[:count_max], self.waiting[len(self.waiting[:count_max]) :]
+        count = len(self.waiting[:count_max])
+        now, self.waiting = self.waiting[:count], self.waiting[count:]
         for who, cookie, outcome, data in now:
-            who.completed(cookie, outcome, data())
+            who.completed(cookie, outcome, data() if outcome is Outcome.DONE else [])
         return len(now)
+
+    def _answer(
+        self,
+        who: Requester,
+        cookie: int,
+        outcome: Outcome,
+        data: Callable[[], list[bytes]] = list,
+    ) -> None:
+        self.waiting.append((who, cookie, outcome, data))
+        if self.at_once:
+            self.settle()
 
     def _outcome_of_change(self) -> Outcome:
         return self.outcome if self.primary else Outcome.READ_ONLY

@@ -70,7 +70,8 @@ def check_bounds(session):
     assert len(session._rest) <= OPTION_BYTES_MAX + OPTION.size
     requests_open = session._requests
     if requests_open:
-        assert len(requests_open._payload) <= PAYLOAD_BYTES_MAX
+        begun = requests_open._begun
+        assert begun is None or len(begun._data) <= PAYLOAD_BYTES_MAX
         assert requests_open.pending <= REQUESTS_MAX
 
 
@@ -134,10 +135,10 @@ operations = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(operations, st.integers(0, 2**32), st.booleans())
-def test_reads_return_what_a_plain_array_would_hold(operations, seed, reads_wait):
+@given(operations, st.integers(0, 2**32), st.booleans(), st.booleans())
+def test_reads_return_what_a_plain_array_would_hold(operations, seed, reads_wait, at_once):
     chance = random.Random(seed)
-    volume = MemoryVolume(size_bytes=SIZE, reads_wait=reads_wait, chance=chance)
+    volume = MemoryVolume(size_bytes=SIZE, reads_wait=reads_wait, at_once=at_once, chance=chance)
     host = Host(volume)
     model = bytearray(SIZE)
     for command, offset, length, data in operations:

@@ -62,9 +62,9 @@ def test_a_number_far_ahead_is_not_believed():
 
 
 @given(st.sets(st.integers(1, 200), min_size=1, max_size=60), WORDS, WORDS, WORDS)
-def test_an_ack_comes_back_as_it_was(numbers, kept, window, delay):
+def test_an_ack_comes_back_as_it_was(numbers, kept, window, delay_us):
     ranges = ranges_of(numbers)
-    ack = Ack(kept, window, max(numbers), delay, ranges)
+    ack = Ack(kept, window, max(numbers), delay_us, ranges)
     assert decode_ack(encode_ack(ack)) == ack
     assert decode_ack(memoryview(encode_ack(ack))) == ack
 

@@ -50,6 +50,10 @@ def swarm(dice: random.Random) -> tuple[dict, dict]:
         "rate_bytes_per_s": dice.choice((None, 10 ** dice.uniform(3.5, 7))),
         "queue_bytes": dice.choice((None, int(10 ** dice.uniform(3.5, 6)))),
     }
+    if 1 - (1 - ways["loss"]) * (1 - ways["flip"]) * (1 - ways["truncate"]) > 0.4:
+        ways["loss"] = ways["truncate"] = (
+            0.0  # a line that loses half is taken for dead now and then
+        )
     known = dice.random() < 0.5
     link = {
         "mtu_bytes": dice.choice((96, 150, 256, 1024, 1500)),
@@ -116,9 +120,7 @@ def test_every_loss_pattern_of_the_first_acknowledgements():
         assert arrived(world) == records, pattern
 
 
-@hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.integers(0, 40), st.sampled_from(["drop", "flip", "twice", "late"])),
     st.lists(st.integers(0, 500), min_size=1, max_size=8),
@@ -156,7 +158,9 @@ SLOW = {"rate_bytes_per_s": 960.0, "delay_ns": MILLISECOND_NS}
 @pytest.mark.parametrize("faults", [{}, {"loss": 0.05}, {"queue_bytes": 1024}])
 def test_a_slow_line_with_tiny_packets_converges(mtu_bytes, known, faults):
     """The livelock that made pacing a rule: retransmissions queued faster than a line drains."""
-    world = both("slow", SLOW | faults, mtu_bytes=mtu_bytes, rate_bytes_per_s=960 if known else None)
+    world = both(
+        "slow", SLOW | faults, mtu_bytes=mtu_bytes, rate_bytes_per_s=960 if known else None
+    )
     records = payloads(40, 3000, "slow")
     took_ns = send_all(world, world.a, records, 2000)
     counters = world.a.link.counters
@@ -203,17 +207,17 @@ def test_jitter_makes_the_sender_patient_not_frantic():
 
 
 def test_recovery_after_a_burst_takes_a_few_round_trips():
-    world = both("burst", {"delay_ns": 20 * MILLISECOND_NS}, mtu_bytes=1500)
+    world = both("burst", {"delay_ns": 20 * MILLISECOND_NS}, mtu_bytes=256)
     records = payloads(10, 1000, "burst")
     send_all(world, world.a, records)
     world.ab.cut = world.ba.cut = True
     world.a.kept = 0
-    more = payloads(10, 1000, "more")
+    more = payloads(60, 3000, "more")  # more than may fly after such a silence
     for csn, record in enumerate(more, 11):
         world.a.link.send(1, 2, csn, [record])
     world.rest(1.5)
     world.ab.cut = world.ba.cut = False
-    assert world.run(lambda: world.a.kept == 20, 10) < 2 * SECOND_NS
+    assert world.run(lambda: world.a.kept == 70, 10) < 3 * SECOND_NS
     assert arrived(world) == records + more
 
 

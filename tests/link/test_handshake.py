@@ -119,7 +119,7 @@ def test_replayed_hellos_of_all_earlier_sessions_part_nobody():
         old = [packet for packet in way.history if packet[3] == PacketType.HELLO]
         world.inject(end, world.dice.choice(old))
         world.rest(world.dice.choice((0, 0.001, 0.01, 0.3)))
-    assert (len(world.a.of(LinkDown)), len(world.b.of(LinkDown))) == downs
+        assert (len(world.a.of(LinkDown)), len(world.b.of(LinkDown))) == downs
     world.a.kept = 0
     world.b.got.clear()
     send_all(world, world.a, payloads(20, 3000))
@@ -250,7 +250,7 @@ def test_equal_nonces_at_both_ends_make_no_session():
 def test_the_table_names_what_has_no_meaning():
     for state in LinkState:
         assert (state, Signal.LINE_CLOSED) in LINK_TABLE
-    with pytest.raises(MisuseError, match="line open.*up"):
+    with pytest.raises(MisuseError, match=r"line open.*up"):
         next_state(LinkState.UP, Signal.LINE_OPEN)
     world = World(18).start()
     with pytest.raises(MisuseError):

@@ -24,7 +24,9 @@ from tests.link.world import settings
 NONCES = st.integers(1, 2**64 - 1)
 WORDS = st.integers(0, 2**32 - 1)
 NAMES = st.text(max_size=60).filter(lambda name: len(name.encode()) <= 255)
-HELLOS = st.builds(Hello, NONCES, st.integers(0, 2**64 - 1), WORDS, WORDS, st.booleans(), NAMES, NAMES)
+HELLOS = st.builds(
+    Hello, NONCES, st.integers(0, 2**64 - 1), WORDS, WORDS, st.booleans(), NAMES, NAMES
+)
 
 
 @given(HELLOS)
@@ -121,7 +123,7 @@ def test_an_end_that_does_not_allow_plaintext_says_so_itself():
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_the_fix(changes, words):
-    with pytest.raises(BenchError, match=".*") as caught:
+    with pytest.raises(BenchError) as caught:
         settings(**changes)
     assert words in str(caught.value)
 

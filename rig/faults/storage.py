@@ -1,0 +1,84 @@
+"""What a loss of power leaves of writes, and how disks refuse.
+
+A write that power cuts off lies there whole, not at all, or in some of its sectors; with a
+volatile cache every write since the last flush may be hit, in any order.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from rig.faults.plan import Drawn
+
+SECTOR_BYTES: Final = 512
+Piece = tuple[int, bytes]
+"""Where bytes go, and the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRates:
+    """How likely each fault is for one operation of a disk."""
+
+    write_error: float = 0.0
+    read_error: float = 0.0
+    flush_error: float = 0.0
+    slow: float = 0.0
+
+
+class DiskChance:
+    """Chance of one disk."""
+
+    def __init__(self, rates: DiskRates, dice: Random) -> None:
+        self._rates = rates
+        self._dice = dice
+
+    def _draw(self, error: float) -> Drawn | None:
+        at = self._dice.random()
+        if at < error:
+            return "error", ()
+        if at < error + self._rates.slow:
+            return "slow", (2 + self._dice.randrange(50),)
+        return None
+
+    def write(self, _size_bytes: int) -> Drawn | None:
+        """Return what befalls a write."""
+        return self._draw(self._rates.write_error)
+
+    def read(self, _size_bytes: int) -> Drawn | None:
+        """Return what befalls a read."""
+        return self._draw(self._rates.read_error)
+
+    def flush(self, _size_bytes: int) -> Drawn | None:
+        """Return what befalls a flush."""
+        return self._draw(self._rates.flush_error)
+
+
+def sectors(pieces: Iterable[Piece]) -> list[Piece]:
+    """Return the same bytes, cut where sectors of the medium begin."""
+    found: list[Piece] = []
+    for offset, data in pieces:
+        at = 0
+        while at < len(data):
+            size = min(SECTOR_BYTES - (offset + at) % SECTOR_BYTES, len(data) - at)
+            found.append((offset + at, data[at : at + size]))
+            at += size
+    return found
+
+
+def torn(pieces: Iterable[Piece], pattern: int) -> list[Piece]:
+    """Return what of a write that was cut off lies on the medium.
+
+    Pattern 0 leaves nothing, 1 everything; any other chooses sectors, and is chance itself.
+    """
+    if pattern == 0:
+        return []
+    if pattern == 1:
+        return list(pieces)
+    dice = Random(pattern)
+    keep = dice.random()
+    # Often a head of the write is there and the rest is not, as when a file grows.
+    if dice.random() < 0.5:
+        whole = sectors(pieces)
+        return whole[: int(len(whole) * keep)]
+    return [piece for piece in sectors(pieces) if dice.random() < keep]

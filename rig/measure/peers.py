@@ -1,0 +1,202 @@
+"""What is measured: two of our sites, and the peers that do the nearest thing.
+
+Each peer serves a fresh image over a Unix socket, is stopped by the pid that was started, and
+says how much processor time it took. They are context managers with a `uri` for NBD clients.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.errors import CannotRunHere, UnavailableError
+from rig.host.console import ask
+
+START_S = 20.0
+STOP_S = 30.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Running:
+    """A peer that is up: where hosts reach it, and its processes."""
+
+    uri: str
+    pids: list[int] = field(default_factory=list)
+    console: Path | None = None
+
+    def cpu_s(self) -> list[float]:
+        """Return the processor time of each process so far."""
+        return [_cpu_s(pid) for pid in self.pids]
+
+
+def _cpu_s(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / _TICKS_PER_S
+
+
+def tool(name: str) -> str:
+    """Return the path of a program, or say which Debian package has it."""
+    package = {"qemu-storage-daemon": "qemu-system-common"}.get(name, name)
+    found = shutil.which(name)
+    if found is None:
+        raise CannotRunHere(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
+def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    limit_s = time.monotonic() + START_S
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > limit_s:
+            raise UnavailableError(f"{process.args!r} did not start")
+        time.sleep(0.02)  # noqa: TID251 - waits for another program, bounded
+
+
+@contextlib.contextmanager
+def _process(arguments: list[str], **keywords: object) -> "Iterator[subprocess.Popen[bytes]]":
+    process = subprocess.Popen(arguments, **keywords)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def nbdkit(folder: Path, size_bytes: int) -> Iterator[Running]:
+    """Run `nbdkit --filter=cache memory`: a write-back cache in C, with no copy anywhere."""
+    path = folder / "nbdkit.sock"
+    command = [tool("nbdkit"), "-f", "-U", str(path), "--filter=cache", "memory", str(size_bytes)]
+    with _process(command) as process:
+        _wait_for(path, process)
+        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
+
+
+@contextlib.contextmanager
+def qemu_mirror(folder: Path, size_bytes: int) -> Iterator[Running]:
+    """Run qemu-storage-daemon with a write-blocking mirror between two raw files."""
+    images = [folder / "qemu-a.img", folder / "qemu-b.img"]
+    for image in images:
+        with image.open("wb") as file:
+            file.truncate(size_bytes)
+    monitor, path = folder / "qmp.sock", folder / "qemu.sock"
+    command = [tool("qemu-storage-daemon")]
+    for name, image in zip("ab", images, strict=True):
+        command += ["--blockdev", f"driver=file,filename={image},node-name={name}"]
+    command += ["--chardev", f"socket,path={monitor},server=on,wait=off,id=c"]
+    command += ["--monitor", "chardev=c"]
+    command += ["--nbd-server", f"addr.type=unix,addr.path={path}"]
+    command += ["--export", "type=nbd,id=e,node-name=a,name=a,writable=on"]
+    with _process(command) as process:
+        _wait_for(path, process)
+        _start_mirror(monitor)
+        yield Running(f"nbd+unix:///a?socket={path}", [process.pid])
+
+
+def _start_mirror(monitor: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(START_S)
+        connection.connect(str(monitor))
+        talk = connection.makefile("rw")
+        talk.readline()
+        mirror = {
+            "job-id": "m", "device": "a", "target": "b", "sync": "full",
+            "copy-mode": "write-blocking",
+        }
+        for order in (
+            {"execute": "qmp_capabilities"},
+            {"execute": "blockdev-mirror", "arguments": mirror},
+        ):
+            talk.write(json.dumps(order) + "\n")
+            talk.flush()
+        for line in talk:
+            if json.loads(line).get("event") == "BLOCK_JOB_READY":
+                return
+    raise UnavailableError("qemu-storage-daemon did not become a mirror")
+
+
+BENCH = """\
+name = "front"
+[site.A]
+cache = "{cache}"
+nvs = "file://{folder}/a.nvs?size={nvs}&sync={sync}"
+console = "unix://{folder}/a.console"
+[site.A.device.vol0]
+kind = "fba-512"
+disk = "raw://{folder}/a.img"
+serve = ["nbd+unix:///vol0?socket={folder}/a.sock"]
+[site.B]
+cache = "{cache}"
+nvs = "file://{folder}/b.nvs?size={nvs}&sync={sync}"
+console = "unix://{folder}/b.console"
+[site.B.device.vol0]
+kind = "fba-512"
+disk = "raw://{folder}/b.img"
+[link.A-B]
+a = "udp://127.0.0.1:{port}?peer=127.0.0.1:{peer_port}"
+b = "udp://127.0.0.1:{peer_port}?peer=127.0.0.1:{port}"
+lab_plaintext = true
+[copy.g0]
+source = "A"
+target = "B"
+volumes = ["vol0"]
+"""
+
+
+@contextlib.contextmanager
+def two_sites(
+    folder: Path, size_bytes: int, *, sync: str, cache: str, nvs: str
+) -> Iterator[Running]:
+    """Run two of our sites on raw files, with an asynchronous copy that is current."""
+    ours = folder / f"dualcopy-{sync}"
+    ours.mkdir()
+    for name in "ab":
+        with (ours / f"{name}.img").open("wb") as file:
+            file.truncate(size_bytes)
+    port, peer_port = _free_ports()
+    bench = ours / "bench.toml"
+    bench.write_text(
+        BENCH.format(
+            folder=ours, sync=sync, cache=cache, nvs=nvs, port=port, peer_port=peer_port
+        )
+    )
+    with contextlib.ExitStack() as stack:
+        running = Running(f"nbd+unix:///vol0?socket={ours}/a.sock", [], ours / "a.console")
+        for site in "AB":
+            log = stack.enter_context((ours / f"{site}.log").open("wb"))
+            command = [sys.executable, "-m", "rig.cli", "site", "start", site]
+            process = stack.enter_context(
+                _process([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
+            )
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise UnavailableError(f"site {site} did not start; see {log.name}")
+            running.pids.append(process.pid)
+        _wait_duplex(ours / "a.console")
+        yield running
+
+
+def _wait_duplex(console: Path) -> None:
+    limit_s = time.monotonic() + 2 * START_S
+    while ask(console, "status")["groups"]["g0"]["state"] != "duplex":
+        if time.monotonic() > limit_s:
+            raise UnavailableError("the copy did not become duplex")
+        time.sleep(0.05)  # noqa: TID251 - waits for another program, bounded
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]

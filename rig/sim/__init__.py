@@ -1,0 +1,1 @@
+"""The deterministic simulator: sites, hosts, lines, disks and operators in virtual time."""

@@ -1,0 +1,212 @@
+"""What a simulated run is made of, as plain data, and how a seed chooses it.
+
+Every seed is another world: each kind of fault is off in half of them and anything from rare to
+frequent in the others, so that faults are also seen alone (swarm testing).
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
+from rig.faults.packets import PacketRates
+from rig.faults.storage import SECTOR_BYTES, DiskRates
+
+TRACK_SECTORS = 8
+# Small rings overflow within a run; each must still hold a copied record of a whole volume.
+RING_BYTES_MIN = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WayConfig:
+    """One direction of the line."""
+
+    latency_ns: int = MILLISECOND_NS
+    jitter_ns: int = 0
+    rate_bytes_per_s: int = 0
+    """0: as fast as it is given."""
+    rates: PacketRates = field(default_factory=PacketRates)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHardware:
+    """What one site's parts are like."""
+
+    nvs_latency_ns: int = 100 * MICROSECOND_NS
+    battery: bool = False
+    disk_latency_ns: int = MILLISECOND_NS
+    cache_bytes: int = 1 << 20
+    ring_bytes: int = 1 << 20
+    crash: float = 0.0
+    """Chance of a crash at each step that makes something durable."""
+    disk: DiskRates = field(default_factory=DiskRates)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something done to the world at a time: power cut, line cut, operator's order."""
+
+    time_ns: int
+    do: str
+    target: str
+    for_ns: int = 0
+    figures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorldConfig:
+    """A whole run."""
+
+    seed: int
+    writes: int = 150
+    ack: str = "nvs"
+    on_link_loss: str = "continue"
+    secondary_reads: bool = False
+    volumes: tuple[int, ...] = (16 * 4096,)
+    """Size of each volume in bytes."""
+    mtu_bytes: int = 1400
+    mtu_bytes_later: int = 1400
+    """After a restart of the site: lines come back with other properties."""
+    rate_known: bool = False
+    ways: tuple[WayConfig, WayConfig] = (WayConfig(), WayConfig())
+    sites: tuple[SiteHardware, SiteHardware] = (SiteHardware(), SiteHardware())
+    think_ns: int = 10 * MILLISECOND_NS
+    outstanding: int = 4
+    sectors_max: int = 16
+    """Longest host write."""
+    reads: float = 0.2
+    zeros: float = 0.05
+    repeats: float = 0.1
+    """Chance that a write repeats what lies there."""
+    deeds: tuple[Deed, ...] = ()
+    frames_factor: float = 0.0
+    """More frames than this many times what was needed are a violation; 0: not looked at."""
+
+
+def calm(seed: int, writes: int = 150) -> WorldConfig:
+    """Return a world in which nothing goes wrong.
+
+    >>> calm(7).seed
+    7
+    """
+    return WorldConfig(seed, writes)
+
+
+class Swarm:
+    """Chooses a world by its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = Random(f"{seed}/swarm")
+        self._seed = seed
+
+    def _between(self, low: float, high: float) -> float:
+        """Return a number whose logarithm is spread evenly."""
+        return math.exp(self._dice.uniform(math.log(low), math.log(high)))
+
+    def _sometimes(self, low: float, high: float, chance: float = 0.5) -> float:
+        return self._between(low, high) if self._dice.random() < chance else 0.0
+
+    def _way(self) -> WayConfig:
+        dice = self._dice
+        latency_ns = int(self._between(0.1, 300) * MILLISECOND_NS)
+        return WayConfig(
+            latency_ns,
+            int(latency_ns * dice.random()) if dice.random() < 0.5 else 0,
+            int(self._between(50_000, 100_000_000)) if dice.random() < 0.6 else 0,
+            self._packet_rates(),
+        )
+
+    def _packet_rates(self) -> PacketRates:
+        return PacketRates(
+            drop=self._sometimes(0.001, 0.2),
+            bit_error_rate=self._sometimes(1e-7, 1e-5),
+            burst_begin=self._sometimes(0.0005, 0.02, 0.3),
+            burst_end=self._between(0.05, 0.5),
+            truncate=self._sometimes(0.001, 0.05, 0.3),
+            pad=self._sometimes(0.001, 0.05, 0.3),
+            duplicate=self._sometimes(0.001, 0.1),
+            late=self._sometimes(0.001, 0.1),
+            replay=self._sometimes(0.001, 0.05, 0.3),
+            forge=self._sometimes(0.001, 0.05, 0.3),
+            reflect=self._sometimes(0.001, 0.05, 0.3),
+        )
+
+    def _hardware(self, volumes_bytes: int) -> SiteHardware:
+        dice = self._dice
+        ring_min = max(RING_BYTES_MIN, 3 * volumes_bytes)
+        return SiteHardware(
+            nvs_latency_ns=int(self._between(20, 20_000) * MICROSECOND_NS),
+            battery=dice.random() < 0.2,
+            disk_latency_ns=int(self._between(50, 30_000) * MICROSECOND_NS),
+            cache_bytes=int(self._between(64, 512)) * 4400,
+            ring_bytes=int(self._between(ring_min, 2 * ring_min)) // 64 * 64,
+            crash=self._sometimes(0.0005, 0.02),
+            disk=DiskRates(
+                write_error=self._sometimes(0.001, 0.1, 0.3),
+                read_error=self._sometimes(0.001, 0.1, 0.2),
+                flush_error=self._sometimes(0.001, 0.02, 0.15),
+                slow=self._sometimes(0.001, 0.05, 0.3),
+            ),
+        )
+
+    def world(self, writes: int) -> WorldConfig:
+        """Return the whole choice."""
+        dice = self._dice
+        sizes = [
+            max(1, int(self._between(4, 48) * TRACK_SECTORS)) * SECTOR_BYTES
+            for _ in range(dice.choice((1, 1, 2, 3)))
+        ]
+        volumes_bytes = sum(sizes)
+        think_ns = int(self._between(0.2, 60) * MILLISECOND_NS)
+        # Packets that are tiny beside the volumes only cost time.
+        mtu_min = 300 if volumes_bytes > 100_000 else 160
+        config = WorldConfig(
+            self._seed,
+            writes,
+            ack=dice.choice(("nvs",) * 5 + ("remote-nvs",) * 3 + ("remote-applied",) * 2),
+            on_link_loss=dice.choice(("continue", "continue", "continue", "hold")),
+            secondary_reads=dice.random() < 0.5,
+            volumes=tuple(sizes),
+            mtu_bytes=int(self._between(mtu_min, 9000)),
+            mtu_bytes_later=int(self._between(mtu_min, 9000)),
+            rate_known=dice.random() < 0.5,
+            ways=(self._way(), self._way()),
+            sites=(self._hardware(volumes_bytes), self._hardware(volumes_bytes)),
+            think_ns=think_ns,
+            outstanding=dice.choice((1, 2, 4, 8)),
+            sectors_max=dice.choice((1, 8, 16, 64)),
+            reads=dice.choice((0.0, 0.1, 0.4)),
+            zeros=dice.choice((0.0, 0.05, 0.2)),
+            repeats=dice.choice((0.0, 0.1, 0.3)),
+        )
+        span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
+        return replace(config, deeds=self._deeds(span_ns))
+
+    def _deeds(self, span_ns: int) -> tuple[Deed, ...]:
+        dice = self._dice
+        deeds: list[Deed] = []
+        kinds = ("crash", "cut", "carrier", "pause", "role", "suspend", "freeze")
+        for kind in kinds:
+            if dice.random() < 0.5:
+                continue
+            for _ in range(1 + dice.randrange(3)):
+                targets = {"cut": ("A-B", "B-A", "both"), "carrier": ("both",)}
+                figures: tuple[int, ...] = ()
+                if kind == "crash":
+                    figures = (dice.randrange(2), dice.getrandbits(16))
+                deeds.append(
+                    Deed(
+                        int(dice.random() * span_ns),
+                        kind,
+                        dice.choice(targets.get(kind, ("A", "B"))),
+                        int(self._between(1, 6_000) * MILLISECOND_NS),
+                        figures,
+                    )
+                )
+        deeds.sort(key=lambda deed: deed.time_ns)
+        return tuple(deeds)
+
+
+def swarm(seed: int, writes: int = 150) -> WorldConfig:
+    """Return the world that a seed chooses."""
+    return Swarm(seed).world(writes)

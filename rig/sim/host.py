@@ -1,0 +1,275 @@
+"""The host: writes what nobody else has written, and checks everything it reads.
+
+Every write carries its own number in each of its sectors, so that a sector says which write it is
+of. Writes that are under way never overlap, as with one operating system; reads may overlap
+writes and then may see either contents. A host that lost its site does again what was not
+answered, on whichever site lets it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from emulator.channel.blocks import Outcome
+from emulator.clock import MILLISECOND_NS
+from rig.faults.storage import SECTOR_BYTES
+from rig.sim.violation import Violation
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from emulator.node.processor import Processor
+    from rig.sim.config import WorldConfig
+    from rig.sim.history import Change, Images
+    from rig.sim.scheduler import Scheduler
+
+RETRY_NS = 20 * MILLISECOND_NS
+_STAMP = struct.Struct(">QQ")
+_FILLER = bytes(range(256))[: SECTOR_BYTES - _STAMP.size] * 2
+
+
+class HostSite(Protocol):
+    """A site, as a host sees it."""
+
+    name: str
+    life: int
+    processor: Processor
+
+    def open_to_hosts(self) -> bool:
+        """Return whether a host can be served now."""
+
+    def writable(self) -> bool:
+        """Return whether hosts may write here now."""
+
+    def submit(self, operation: Operation) -> None:
+        """Hand an operation to the site."""
+
+    def contents(self) -> Images | None:
+        """Return what a host must read here now; None where nothing is promised."""
+
+    def answered(self, csn: int) -> None:
+        """Take note that a write up to `csn` was reported complete."""
+
+
+class Operation:
+    """One read or write."""
+
+    __slots__ = (
+        "before", "csn", "data", "host", "length", "life", "offset", "rivals", "site", "volume",
+    )
+
+    def __init__(self, host: Host, volume: int, offset: int, length: int) -> None:
+        self.host = host
+        self.volume = volume
+        self.offset = offset
+        self.length = length
+        self.data: bytes | None = None
+        """What is written; None for a read."""
+        self.csn = 0
+        self.life = 0
+        self.site: HostSite
+        self.before = b""
+        """What a read would have found when it was sent."""
+        self.rivals: list[Operation] = []
+        """Writes of the same place that were under way at some time during a read."""
+
+    def overlaps(self, volume: int, offset: int, length: int) -> bool:
+        """Return whether this touches a run of bytes."""
+        return (
+            volume == self.volume
+            and offset < self.offset + self.length
+            and self.offset < offset + length
+        )
+
+    def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
+        """Take the outcome from the site."""
+        self.host.completed(self, outcome, data)
+
+
+class Host:
+    """One host with several operations under way."""
+
+    def __init__(
+        self, config: WorldConfig, scheduler: Scheduler, dice: Random, sites: list[HostSite]
+    ) -> None:
+        self.config = config
+        self.writes_left = config.writes
+        self.reads = 0
+        self.refusals = 0
+        self.redone = 0
+        self.answered_writes = 0
+        self._scheduler = scheduler
+        self._dice = dice
+        self._sites = sites
+        self._where = 0
+        self._number = 0
+        self._under_way: list[Operation] = []
+        self._again: list[Operation] = []
+        scheduler.after(0, self._step)
+
+    def finished(self) -> bool:
+        """Return whether everything was written and answered."""
+        return not (self.writes_left or self._under_way or self._again)
+
+    # Sending.
+
+    def _step(self) -> None:
+        if self.finished():
+            return
+        site = self._sites[self._where]
+        wait_ns = int(self.config.think_ns * (0.2 + 1.6 * self._dice.random()))
+        if not site.open_to_hosts():
+            self._where = 1 - self._where
+            wait_ns = max(wait_ns, RETRY_NS)
+        elif not site.processor.pacing and len(self._under_way) < self.config.outstanding:
+            operation = self._choose()
+            if operation is not None:
+                self._send(site, operation)
+        self._scheduler.after(wait_ns, self._step)
+
+    def _choose(self) -> Operation | None:
+        if self._again:
+            return self._again.pop(0)
+        config, dice = self.config, self._dice
+        volume = dice.randrange(len(config.volumes))
+        sectors = config.volumes[volume] // SECTOR_BYTES
+        size = 1 + dice.randrange(min(config.sectors_max, sectors))
+        first = dice.randrange(sectors - size + 1)
+        # Whole tracks are what file systems write; other writes are cut to any sector.
+        if dice.random() < 0.6 and size >= 8:
+            first, size = first & ~7, size & ~7
+        operation = Operation(self, volume, first * SECTOR_BYTES, size * SECTOR_BYTES)
+        if dice.random() < config.reads or not self.writes_left:
+            return operation
+        for other in self._under_way:
+            if other.data is not None and other.overlaps(
+                volume, operation.offset, operation.length
+            ):
+                return None
+        self.writes_left -= 1
+        operation.data = self._contents(operation)
+        return operation
+
+    def _contents(self, operation: Operation) -> bytes:
+        config, dice = self.config, self._dice
+        if dice.random() < config.zeros:
+            return bytes(operation.length)
+        now = self._sites[self._where].contents()
+        if now is not None and dice.random() < config.repeats:
+            start = operation.offset
+            return bytes(now[operation.volume][start : start + operation.length])
+        self._number += 1
+        filler = _FILLER[: SECTOR_BYTES - _STAMP.size]
+        if dice.random() < 0.5:
+            filler = dice.randbytes(SECTOR_BYTES - _STAMP.size)
+        return b"".join(
+            _STAMP.pack(self._number, sector) + filler
+            for sector in range(operation.length // SECTOR_BYTES)
+        )
+
+    def _send(self, site: HostSite, operation: Operation) -> None:
+        operation.site, operation.life = site, site.life
+        operation.csn = 0
+        place = (operation.volume, operation.offset, operation.length)
+        if operation.data is None:
+            now = site.contents()
+            if now is not None:
+                start = operation.offset
+                operation.before = bytes(now[operation.volume][start : start + operation.length])
+            operation.rivals = [
+                other
+                for other in self._under_way
+                if other.data is not None and other.overlaps(*place)
+            ]
+        else:
+            for other in self._under_way:
+                if other.data is None and other.overlaps(*place):
+                    other.rivals.append(operation)
+        self._under_way.append(operation)
+        site.submit(operation)
+
+    # Answers.
+
+    def completed(self, operation: Operation, outcome: Outcome, data: list[bytes]) -> None:
+        """Take the outcome of an operation."""
+        if operation not in self._under_way or operation.life != operation.site.life:
+            return
+        self._under_way.remove(operation)
+        if outcome is Outcome.DONE and operation.data is None:
+            self._check_read(operation, b"".join(data))
+        elif outcome is Outcome.DONE:
+            if not operation.csn:
+                raise Violation("A1", f"a write was answered at {operation.site.name} unjournalled")
+            self.answered_writes += 1
+            operation.site.answered(operation.csn)
+        elif outcome in (Outcome.READ_ONLY, Outcome.NOT_HERE):
+            self.refusals += 1
+            self._where = 1 - self._where
+            if operation.data is not None:
+                self._again.append(operation)
+        elif outcome is Outcome.DEVICE:
+            self._again.append(operation)
+        else:
+            raise Violation("host", f"an operation inside the volume ended as {outcome.name}")
+
+    def site_died(self, site: HostSite) -> None:
+        """Do again, or give up, what a site did not answer before it died."""
+        for operation in [found for found in self._under_way if found.site is site]:
+            self._under_way.remove(operation)
+            if operation.data is not None and self._dice.random() < 0.7:
+                self.redone += 1
+                self._again.append(operation)
+
+    def _check_read(self, operation: Operation, data: bytes) -> None:
+        self.reads += 1
+        if len(data) != operation.length:
+            raise Violation("C10", f"a read of {operation.length} bytes gave {len(data)}")
+        images = operation.site.contents()
+        if images is None or not operation.before:
+            return
+        start = operation.offset
+        now = bytes(images[operation.volume][start : start + operation.length])
+        if data in (now, operation.before) or not operation.site.writable():
+            # A secondary may have applied several epochs meanwhile; each was a true past state.
+            return
+        for at in range(0, len(data), SECTOR_BYTES):
+            sector = data[at : at + SECTOR_BYTES]
+            known = [now[at : at + SECTOR_BYTES], operation.before[at : at + SECTOR_BYTES]]
+            for rival in operation.rivals:
+                if rival.data is not None and rival.overlaps(
+                    operation.volume, start + at, SECTOR_BYTES
+                ):
+                    begin = start + at - rival.offset
+                    known.append(rival.data[begin : begin + SECTOR_BYTES])
+            if sector not in known:
+                raise Violation(
+                    "C10",
+                    f"volume {operation.volume} sector {(start + at) // SECTOR_BYTES} at "
+                    f"{operation.site.name} reads as write {_STAMP.unpack_from(sector)}, "
+                    f"not {_STAMP.unpack_from(known[0])}",
+                )
+
+    # The journal.
+
+    def journalled(self, site: HostSite, csn: int, change: Change) -> None:
+        """Take note that a change has its csn; it must be one that this host asked for (O1)."""
+        size = len(change.data)
+        for operation in self._under_way:
+            data = operation.data
+            if data is None or operation.site is not site:
+                continue
+            begin = change.offset - operation.offset
+            if (
+                operation.volume == change.volume
+                and 0 <= begin
+                and begin + size <= operation.length
+                and data[begin : begin + size] == change.data
+            ):
+                operation.csn = csn
+                return
+        raise Violation(
+            "O1",
+            f"csn {csn} at {site.name} writes {size} bytes at {change.offset} of volume "
+            f"{change.volume} that no host asked for",
+        )

@@ -1,0 +1,175 @@
+"""A nonvolatile store in memory: what is durable, what is under way, what a crash leaves.
+
+Steps that make something durable are done one after another, as the store's own thread does
+them. Each is a point at which a site can die: before it, in the middle of it, or after it and
+before anyone is told.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from emulator.node.requests import NvsSave, NvsWrite
+from emulator.nvs.areas import (
+    MAP_START,
+    RING_START,
+    SLOT_BYTES,
+    decode_superblock,
+    encode_superblock,
+)
+from emulator.wire.checksum import Buffer
+from rig.faults.plan import Drawn, Plan
+from rig.faults.storage import Piece, torn
+from rig.sim.config import SiteHardware
+from rig.sim.scheduler import Scheduler
+
+BEFORE, DURING, AFTER = 0, 1, 2
+CRASH_NS_MAX = 3_000_000_000
+Save = NvsWrite | NvsSave
+
+
+class _Step:
+    """One thing made durable; `request` is done with the last step of it."""
+
+    __slots__ = ("body", "pieces", "request")
+
+    def __init__(
+        self, pieces: list[Piece], request: Save | None, body: dict[str, Any] | None
+    ) -> None:
+        self.pieces = pieces
+        self.request = request
+        self.body = body
+
+
+def pieces_of(runs: Sequence[tuple[int, Sequence[Buffer]]]) -> list[Piece]:
+    """Return runs of buffers as plain pieces."""
+    return [(offset, b"".join(buffers)) for offset, buffers in runs]
+
+
+class SimulatedNvs:
+    """The store of one site."""
+
+    def __init__(
+        self, site: str, hardware: SiteHardware, scheduler: Scheduler, plan: Plan, seed: int
+    ) -> None:
+        self.uri = f"nvs:{site}"
+        self.hardware = hardware
+        self.ring_bytes = hardware.ring_bytes
+        self.image = bytearray(RING_START + self.ring_bytes)
+        self.body: dict[str, Any] | None = None
+        """What the durable superblock says."""
+        self.done: Callable[[Save], None] = _nobody
+        self.durable: Callable[[Save], None] = _nobody
+        """Told the moment something is durable, before the site itself knows."""
+        self.crash: Callable[[int, int], None] = _no_crash
+        """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
+        self.steps = 0
+        self._scheduler = scheduler
+        self._dice = Random(f"{seed}/nvs.{site}")
+        self._fault_dice = Random(f"{seed}/nvs.{site}/faults")
+        self._place = plan.place(f"nvs.{site}", self._draw)
+        self._waiting: deque[_Step] = deque()
+        self._busy: _Step | None = None
+        self._sequence = 0
+        self._life = 0
+
+    def _draw(self, _size_bytes: int) -> Drawn | None:
+        dice = self._fault_dice
+        if dice.random() >= self.hardware.crash:
+            return None
+        pattern = dice.getrandbits(16)
+        return "crash", (dice.randrange(3), pattern, int(dice.random() ** 3 * CRASH_NS_MAX))
+
+    # What a store is asked.
+
+    def load(self) -> dict[str, Any] | None:
+        """Return what the superblock says, or None when the store is new."""
+        found = decode_superblock(self.read(0, 2 * SLOT_BYTES))
+        self._sequence = found.sequence if found else 0
+        self.body = found.body if found else None
+        return self.body
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes that are durable."""
+        return bytes(memoryview(self.image)[offset : offset + length])
+
+    def map_bytes(self) -> bytes:
+        """Return the area of the dirty maps."""
+        return self.read(MAP_START, RING_START - MAP_START)
+
+    def submit(self, request: Save) -> None:
+        """Begin to make something durable."""
+        if isinstance(request, NvsWrite):
+            self._waiting.append(_Step(pieces_of(request.runs), request, None))
+        else:
+            if request.runs:
+                self._waiting.append(_Step(pieces_of(request.runs), None, None))
+            self._sequence += 1
+            offset, data = encode_superblock(self._sequence, request.body)
+            self._waiting.append(_Step([(offset, data)], request, request.body))
+        self._next()
+
+    def _next(self) -> None:
+        life = self._life
+        while self._busy is None and self._waiting and life == self._life:
+            step = self._busy = self._waiting.popleft()
+            self.steps += 1
+            fault = self._place.next(sum(len(data) for _offset, data in step.pieces))
+            figures = fault.figures if fault is not None else (AFTER + 1, 0, 0)
+            if figures[0] == BEFORE:
+                self.crash(0, figures[2])
+                return
+            if self.hardware.battery:
+                self._end(step, figures, life)
+            else:
+                wait_ns = int(self.hardware.nvs_latency_ns * (0.5 + self._dice.random()))
+                self._scheduler.after(wait_ns, lambda: self._end(step, figures, life))  # noqa: B023
+
+    def _end(self, step: _Step, figures: tuple[int, ...], life: int) -> None:
+        if life != self._life:
+            return
+        phase, pattern, down_ns = figures
+        if phase == DURING:
+            self.crash(pattern, down_ns)
+            return
+        self._apply(step.pieces)
+        self._busy = None
+        if step.body is not None:
+            self.body = step.body
+        if step.request is not None:
+            self.durable(step.request)
+        if phase == AFTER:
+            self.crash(0, down_ns)
+            return
+        if step.request is not None:
+            self.done(step.request)
+        self._next()
+
+    def _apply(self, pieces: list[Piece]) -> None:
+        for offset, data in pieces:
+            self.image[offset : offset + len(data)] = data
+
+    def power_lost(self, pattern: int) -> None:
+        """Lose what is not durable; of the step under way, the pattern says what is."""
+        self._life += 1
+        if self._busy is not None:
+            self._apply(torn(self._busy.pieces, pattern))
+        self._busy = None
+        self._waiting.clear()
+
+    def after_power_loss(self, pattern: int) -> bytearray:
+        """Return what the store would hold if power were lost now."""
+        image = bytearray(self.image)
+        if self._busy is not None:
+            for offset, data in torn(self._busy.pieces, pattern):
+                image[offset : offset + len(data)] = data
+        return image
+
+
+def _nobody(_request: Save) -> None:
+    """Stand in until a site runs."""
+
+
+def _no_crash(_pattern: int, _down_ns: int) -> None:
+    """Stand in until a site runs."""

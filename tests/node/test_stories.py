@@ -1,0 +1,248 @@
+"""Random stories of two sites: writes, cuts, crashes and changed roles, judged by an oracle."""
+
+import random
+
+import pytest
+
+from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.levels import AckLevel, OnLinkLoss
+from emulator.copy.states import PairState, Role
+from tests.node.history import History, Host
+from tests.node.world import PAIR, SIZES, Site, World
+
+SIZE = list(SIZES.values())
+ACTS = 60
+
+
+class Story:
+    """One seed's life of two sites."""
+
+    def __init__(self, seed: int) -> None:
+        dice = self.dice = random.Random(f"story/{seed}")
+        ack = dice.choice([AckLevel.NVS, AckLevel.NVS, AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED])
+        policy = OnLinkLoss.CONTINUE if dice.random() < 0.85 else OnLinkLoss.HOLD
+        self.world = World(
+            seed,
+            loss=dice.choice([0, 0, 0.02, 0.1]),
+            slow_ns=dice.choice([50_000, 300_000, 3_000_000]),
+            ack=ack,
+            on_link_loss=policy,
+        )
+        self.history = History(self.world)
+        self.world.start()
+        self.host = Host(self.history, self.world.a)
+        self.frozen = False
+        self.trail: list[str] = []
+
+    @property
+    def primary(self) -> Site | None:
+        for site in self.world.sites.values():
+            if site.alive and site.serving and site.group.role is Role.PRIMARY:
+                return site
+        return None
+
+    def say(self, text: str) -> None:
+        self.trail.append(f"{self.world.now_ns / 1e6:.3f} {text}")
+
+    # Acts.
+
+    def write(self) -> None:
+        dice = self.dice
+        volume = dice.randrange(2)
+        kind = dice.random()
+        if kind < 0.4:
+            tracks = dice.choice([1, 1, 1, 2, 5])
+            offset = dice.randrange(SIZE[volume] // TRACK_BYTES - tracks) * TRACK_BYTES
+            length = tracks * TRACK_BYTES
+        elif kind < 0.8:
+            length = dice.randrange(1, 6000)
+            offset = dice.randrange(SIZE[volume] - length)
+        elif kind < 0.9:
+            length = dice.randrange(1, SIZE[volume])
+            offset = dice.randrange(SIZE[volume] - length)
+        else:
+            length = dice.choice([700, 4096, 9000, 40_000])
+            self.host.zero(volume, dice.randrange(SIZE[volume] - length), length)
+            return
+        data = dice.randbytes(length) if dice.random() < 0.7 else bytes([dice.randrange(3)]) * length
+        self.host.write(volume, offset, data)
+
+    def read(self) -> None:
+        volume = self.dice.randrange(2)
+        length = self.dice.choice([1, 512, 5000, 30_000])
+        self.host.read(volume, self.dice.randrange(SIZE[volume] - length), length)
+
+    def crash(self) -> None:
+        site = self.dice.choice(list(self.world.sites.values()))
+        if not site.serving:
+            return
+        self.check_ghost()
+        self.say(f"fuse {site.config.name}")
+        site.fuse = self.dice.randrange(1, 12)
+        try:
+            self.world.run(lambda: not site.alive, limit_ms=600)
+        except AssertionError:
+            site.crash(power=self.dice.random() < 0.5)
+        self.say(f"dead {site.config.name}")
+        self.host.open.clear() if site is self.host.site else None
+        if self.dice.random() < 0.6:
+            self.world.rest(self.dice.choice([0.1, 5, 60]))
+        self.revive(site)
+
+    def revive(self, site: Site) -> None:
+        self.say(f"boot {site.config.name}")
+        self.world.boot(site)
+        self.world.run(lambda: site.serving)
+        if site.group.role is Role.PRIMARY:
+            self.history.check_primary(site)
+        else:
+            self.history.check_secondary(site)
+        if site is self.host.site:
+            self.history.hosts.remove(self.host)
+            self.host = Host(self.history, site)
+
+    def check_ghost(self) -> None:
+        primary = self.primary
+        if primary is None:
+            return
+        self.history.remote_csn = max(self.history.remote_csn, primary.group.stream.acked.csn) if primary.group.state is PairState.DUPLEX else self.history.remote_csn
+        other = self.world.sites[PAIR[primary.config.name]]
+        if not other.serving:
+            return
+        ghost = other.ghost(power=self.dice.random() < 0.5)
+        self.history.check_secondary(ghost)
+        self.history.check_sync(primary, ghost)
+
+    def cut(self) -> None:
+        self.say("cut")
+        self.world.cut(silent=self.dice.random() < 0.3)
+        for _ in range(self.dice.choice([0, 3, 25])):
+            self.write_some()
+        self.world.rest(self.dice.choice([0.1, 10, 800]))
+        if self.dice.random() < 0.3:
+            self.crash()
+        self.say("heal")
+        self.world.heal()
+
+    def write_some(self) -> None:
+        for _ in range(self.dice.randrange(1, 6)):
+            if self.primary is not self.host.site or len(self.host.open) > 40:
+                break
+            if self.primary.processor.pacing:
+                break
+            self.write()
+        self.world.rest(self.dice.random())
+
+    def freeze(self) -> None:
+        if (site := self.primary) is None:
+            return
+        site.group.frozen = True
+        self.write_some()
+        self.world.rest(self.dice.random() * 3)
+        if site.alive:
+            site.pair.thaw()
+
+    def suspend(self) -> None:
+        if (site := self.primary) is None:
+            return
+        self.say("suspend")
+        site.pair.suspend()
+        self.write_some()
+        if self.primary is site:
+            site.pair.resume()
+
+    def hand_over(self) -> None:
+        site = self.primary
+        if site is None or site.group.state is not PairState.DUPLEX:
+            return
+        self.say("hand over")
+        answers: list[str | None] = []
+        site.pair.hand_over(answers.append)
+        if self.dice.random() < 0.3:
+            self.write_some()
+        if self.dice.random() < 0.3:
+            self.crash()
+        elif self.dice.random() < 0.3:
+            self.cut()
+        self.settle_role()
+
+    def settle_role(self) -> None:
+        """Wait for a primary, and let the host use it."""
+        self.world.line_up or self.world.heal()
+        self.world.run(lambda: self.primary is not None, limit_ms=20_000)
+        if self.primary is not self.host.site:
+            self.say(f"primary is {self.primary.config.name}")
+            self.history.hosts.remove(self.host)
+            self.host = Host(self.history, self.primary)
+
+    # The whole.
+
+    def run(self) -> None:
+        acts = [
+            (self.write_some, 50),
+            (self.read, 15),
+            (self.check_ghost, 4),
+            (self.crash, 4),
+            (self.cut, 4),
+            (self.freeze, 2),
+            (self.suspend, 1),
+            (self.hand_over, 2),
+            (lambda: self.host.flush(0), 3),
+            (lambda: self.world.rest(self.dice.random() * 40), 10),
+        ]
+        for _ in range(ACTS):
+            self.dice.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
+            if self.primary is not self.host.site:
+                self.settle_role()
+            self.invariants()
+        self.converge()
+
+    def invariants(self) -> None:
+        primaries = [
+            s for s in self.world.sites.values() if s.alive and s.group.role is Role.PRIMARY
+        ]
+        assert len(primaries) <= 1, self.history.say("two primaries (R1)")
+
+    def converge(self) -> None:
+        world = self.world
+        self.say("converge")
+        if not world.line_up:
+            world.heal()
+        world.loss = 0
+        self.settle_role()
+        site = self.primary
+        group = site.group
+        try:
+            world.run(
+                lambda: (
+                    group.state is PairState.DUPLEX
+                    and group.stream.applied_csn == group.csn
+                    and not self.host.open
+                    and not site.processor.cache.dirty
+                ),
+                limit_ms=30_000,
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.state()}") from None
+        for each in world.sites.values():
+            problem = self.history.differing(each, self.history.newest)
+            assert not problem, self.history.say(problem)
+
+    def state(self) -> str:
+        words = []
+        for site in self.world.sites.values():
+            group = site.group
+            words.append(
+                f"{site.config.name}: {group.role} {group.state} {group.reason!r} csn {group.csn} "
+                f"acked {group.stream.acked.csn} applied {group.stream.applied_csn} frozen "
+                f"{group.frozen} pacing {site.processor.pacing!r} dirty {len(site.processor.cache.dirty)} "
+                f"stopped {group.stopped!r} map {group.map_mode} copy {group.copy_number} "
+                f"consistent {group.consistent} link {site.processor.links['A-B'].machine.state}"
+            )
+        return "\n".join([f"open {len(self.host.open)}", *words, *self.trail[-12:]])
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_story_ends_well(seed):
+    story = Story(seed)
+    story.run()

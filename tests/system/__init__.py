@@ -1,0 +1,1 @@
+"""Whole sites as processes of their own, with hosts, lines and crashes that are real."""
