@@ -95,11 +95,23 @@ class TrackCache:
     def put_fresh(self, key: int, image: bytes, lsn: int) -> bytes | None:
         """Do as `put` for contents that the journal does not hold durably yet.
 
+        Written out rather than calling `put`: every host write of a track passes here.
+
         Until `write_durable`, such a track does not go to the disk: the disk must never be ahead
         of the journal.
         """
         self.fresh[key] = None
-        return self.put(key, image, lsn)
+        dirty = self.dirty
+        old = dirty.get(key)
+        if old is None and key in self.clean:
+            old = self.clean.pop(key)
+        dirty[key] = image
+        waiting = self._oldest_lsn[key >> TRACK_BITS]
+        if key not in waiting:
+            waiting[key] = lsn
+        if self._reading and key in self._reading:
+            self._overtaken.add(key)
+        return old
 
     def write_taken(self) -> None:
         """Note that a journal write with everything fresh is under way."""

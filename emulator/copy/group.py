@@ -15,6 +15,7 @@ from emulator.channel.blocks import TRACK_BYTES, Outcome
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
+from emulator.copy.map_bases import MapBases
 from emulator.copy.replies import Replies
 from emulator.copy.services import Services
 from emulator.copy.states import PairState, Role, Signal, next_state
@@ -97,6 +98,7 @@ class Group:
         """Names one copying from the dirty map; 0 when none is under way."""
         self.map_mode = False
         """The dirty map, not the journal, knows what the other site lacks (F8)."""
+        self.map_bases = MapBases()
         self.stopped = ""
         """Why this secondary takes no records, until it is started again."""
         self.frozen = False
@@ -105,6 +107,7 @@ class Group:
         """Host writes that wait for the end of a freeze."""
         self.replies = Replies()
         self.stream = Stream(services, link, number, Position(0, 0, CHAIN_NONE))
+        self.stream.eager = ack not in (AckLevel.NVS, AckLevel.VOLATILE)
         self.accepted_ns: deque[tuple[int, int]] = deque()
         self.host_writes = 0
         self.host_bytes = 0
@@ -121,14 +124,17 @@ class Group:
             return None
         return Outcome.READ_ONLY
 
-    def begin_write(self) -> int:
-        """Give one host write its csn (O1)."""
-        self.csn += 1
+    def admit(self, length: int) -> int:
+        """Give a host write its csn (O1) and its promise of journal room; `can_accept` held."""
+        reserved = 2 * (length + CHANGE_BYTES_MAX)
+        self._reserved_bytes += reserved
+        self.services.journal.reserved_bytes += reserved
+        self.csn = csn = self.csn + 1
         batches = self._batches
         if not batches or batches[-1].size_bytes >= ENTRY_BYTES_MAX:
-            batches.append(_Batch(self.csn))
-        batches[-1].csn_last = self.csn
-        return self.csn
+            batches.append(_Batch(csn))
+        batches[-1].csn_last = csn
+        return csn
 
     def accept_run(self, volume: GroupVolume, track: int, data: bytes, tracks: int) -> None:
         """Accept whole tracks into the batch, the open epoch and the cache."""
@@ -192,12 +198,6 @@ class Group:
     def can_accept(self, length: int) -> bool:
         """Return whether the journal has room for a host write of `length` bytes now."""
         return not self.frozen and self.services.journal.can_reserve(length + CHANGE_BYTES_MAX)
-
-    def reserve(self, length: int) -> None:
-        """Promise journal room to a host write that is about to be accepted."""
-        reserved = 2 * (length + CHANGE_BYTES_MAX)
-        self._reserved_bytes += reserved
-        self.services.journal.reserved_bytes += reserved
 
     def flush_batches(self) -> None:
         """Append what this turn accepted to the journal; its room was promised."""
@@ -333,6 +333,7 @@ class Group:
             "consistent": self.consistent,
             "copy_number": self.copy_number,
             "map_mode": self.map_mode,
+            "map_bases": self.map_bases.text(),
             "suspended": self.suspended,
             "volumes": [[volume.name, volume.size_bytes] for volume in self.volumes],
         }
@@ -346,6 +347,7 @@ class Group:
         self.consistent = saved["consistent"]
         self.copy_number = saved["copy_number"]
         self.map_mode = saved["map_mode"]
+        self.map_bases = MapBases(saved.get("map_bases", ""))
         self.suspended = saved["suspended"]
         self.stream.restart_at(Position(generation, csn, bytes.fromhex(chain)))
         self.stream.generation = self.generation()

@@ -11,6 +11,7 @@ from typing import Any
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.copy.group import Group
 from emulator.copy.lineage import Ancestry, Position, relation
+from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import ReadTracks, Saved, Step, Until
 from emulator.copy.states import PairState, Signal
@@ -100,10 +101,14 @@ class Primary:
             self.services.start(self._copy(session))
         else:
             # Bits say what the other site lacks only if its copy is the one they were kept for.
-            trusted = (verdict in _CAN_REPLAY and not mid_copy) or (
-                mid_copy
-                and peer.copy_number == group.copy_number != 0
-                and peer.position.csn >= stream.acked.csn
+            trusted = (
+                (verdict in _CAN_REPLAY and not mid_copy)
+                or (peer.copy_number, peer.position.csn, peer.position.chain) in group.map_bases
+                or (
+                    mid_copy
+                    and peer.copy_number == group.copy_number != 0
+                    and peer.position.csn >= stream.acked.csn
+                )
             )
             yield from self._begin_copy(session, verdict, everything=not trusted)
 
@@ -112,8 +117,6 @@ class Primary:
         stream.confirmed(peer.position.csn, peer.position.chain)
         stream.applied_csn = stream.acked.csn
         self._caught_up_csn = group.csn
-        # Nothing is copied (0); the other site is told up to where it only catches up.
-        self._send(RecordKind.RESYNC_END, copy=0, csn=group.csn)
         stream.begin(deltas=True)
         group.signal(
             Signal.REPLAY_BEGUN,
@@ -248,6 +251,10 @@ class Primary:
             self.services.link_refuse(group.link, f"the copy's chain hash at csn {csn} differs")
             group.signal(Signal.REFUSED, f"the copy's chain hash at csn {csn} is not what was sent")
             return
+        if self._base and group.map_bases:
+            # It has begun the copying: it can stand at none of the earlier positions any more.
+            group.map_bases = MapBases()
+            self.services.save_soon()
         stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
         group.forget_accepted(stream.acked.csn)
         copied = number(fields, "copied")
@@ -304,6 +311,7 @@ class Primary:
         self._overflowing = True
         try:
             self._pinned_lsn = stream.retained_lsn()
+            group.map_bases.note(group.copy_number, stream.known_chains())
             stream.stop()
             group.map_mode = True
             for key in stream.noted_keys():

@@ -347,7 +347,6 @@ class Secondary:
         pieces: Pieces = []
         if self.group.consistent:
             raise BadRecordError("copied tracks arrived while no copying is under way")
-        self._note_copying()
         for change in decode_changes(body, head.changes):
             if isinstance(change, Delta):
                 raise BadRecordError("a copied track arrived as a delta")
@@ -366,19 +365,10 @@ class Secondary:
         fields = decode_text(data)
         if number(fields, "copy") != self.group.copy_number:
             raise BadRecordError("the end of another copying arrived")
-        self._copy_end_csn = csn = number(fields, "csn")
-        if self.group.copy_number:
-            self._note_copying()
-        elif self.group.consistent:
-            self.group.signal(Signal.REPLAY_BEGUN, f"the primary replays up to csn {csn}")
-        else:
+        if not self.group.copy_number:
             raise BadRecordError("the end of a copying that never began arrived")
+        self._copy_end_csn = number(fields, "csn")
         self._maybe_consistent()
-
-    def _note_copying(self) -> None:
-        """Say that copying goes on; after a reconnect nothing but its records tells it."""
-        if self.group.state is not PairState.COPYING:
-            self.group.signal(Signal.COPY_BEGUN, "copying goes on where it stopped")
 
     def _maybe_consistent(self) -> None:
         group = self.group
@@ -386,10 +376,7 @@ class Secondary:
         if end_csn is None or self._durable or group.stream.acked.csn < end_csn:
             return
         self._copy_end_csn = None
-        if group.copy_number:
-            self.services.start(self._consistent())
-        else:
-            group.signal(Signal.CAUGHT_UP, "the copy is current")
+        self.services.start(self._consistent())
 
     def _consistent(self) -> Step:
         group = self.group

@@ -21,8 +21,14 @@ from emulator.wire.layout import RecordKind
 # Sent and not yet confirmed: enough to keep a fast line busy over a round trip, little enough
 # that the other site's memory holds it and that a slow line coalesces instead of queueing.
 INFLIGHT_BYTES_MAX = 8 << 20
+# Epochs sent and not confirmed: a longer round trip coalesces more, and where the other site may
+# stand when the line is cut stays short enough to be kept (map_bases.py).
+EPOCHS_SENT_MAX = 16
 # Records formed in one turn; hosts wait about a millisecond for each.
 RECORDS_PER_TURN = 2
+# While an epoch is on its way, the next one is closed only when it is worth its cost on both
+# sides; a lone write does not wait, for then nothing is on its way.
+WORTH_TRACKS = 128
 EPOCH_CLOSED = struct.Struct(">QQ")
 HOST_ENTRY = struct.Struct(">QI")
 
@@ -66,6 +72,8 @@ class Stream:
         self.flowing = False
         """Whether the other site takes records now."""
         self.deltas = False
+        self.eager = False
+        """Close epochs as soon as they have anything: a host waits for the other site."""
         self.epoch_tracks_max = 1024
         self.inflight_bytes = 0
         self.sent_records = 0
@@ -133,7 +141,8 @@ class Stream:
             return True
         return (
             self.flowing
-            and self._sent == len(self.closed)
+            and self._sent == len(self.closed) < EPOCHS_SENT_MAX
+            and (self.eager or not self.closed or len(self.open) >= WORTH_TRACKS)
             and self.inflight_bytes < INFLIGHT_BYTES_MAX
             and self._services.link_room_bytes(self._link) > 0
         )
@@ -160,7 +169,7 @@ class Stream:
             return False
         # An epoch that has begun goes on: only its end lets the other site confirm anything.
         return self._records is not None or (
-            self._sent < len(self.closed)
+            self._sent < min(len(self.closed), EPOCHS_SENT_MAX)
             and self.inflight_bytes < INFLIGHT_BYTES_MAX
             and not self._loading
             and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn

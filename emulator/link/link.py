@@ -145,7 +145,6 @@ class Link:
         if (
             packetizer.unkept_bytes + len(data) > queue_bytes_max
             or packetizer.unkept_records >= 2 * RECORDS_AHEAD_MAX
-            or packetizer.exhausted
         ):
             raise MisuseError(
                 f"link {self.settings.name!r}: the queue is full; ask room_bytes() before send()"

@@ -134,15 +134,16 @@ class Flight:
             self._late.popleft()
 
     def _lose(self, numbers: list[int], now_ns: int) -> int:
-        size = 0
+        lost_bytes = 0
         for number in numbers:
-            record, offset, length, _ = self._sent.pop(number)
-            size += length + OVERHEAD_BYTES
+            record, offset, size, _ = self._sent.pop(number)
+            self.size_bytes -= size + OVERHEAD_BYTES
+            # Of a kept record only the acknowledgement is missing.
             if not record.kept:
-                self._again[number] = (record, offset, length)
+                lost_bytes += size + OVERHEAD_BYTES
+                self._again[number] = (record, offset, size)
                 self._late.append((number, now_ns))
-        self.size_bytes -= size
-        return size
+        return lost_bytes
 
     def _notice_late(self, ranges: list[tuple[int, int]]) -> None:
         late = [

@@ -22,6 +22,9 @@ RECORDS_AHEAD_MAX = 16384
 RECORD_NUMBER_MAX = 0xFFFFFFFF
 """The layout counts records in 32 bits; a session that used them all is followed by another."""
 
+RECORD_NUMBERS_SPARE = 1 << 16
+"""Numbers left for short records of control while what was queued before is still on its way."""
+
 _DATA = int(PacketType.DATA)
 _FIRST = int(PacketFlag.FIRST)
 _LAST = int(PacketFlag.LAST)
@@ -122,16 +125,17 @@ class Packetizer:
 
     @property
     def exhausted(self) -> bool:
-        """Tell whether the session has no record number left."""
-        return self._last >= RECORD_NUMBER_MAX
+        """Tell whether the session's record numbers go to their end."""
+        return self._last >= RECORD_NUMBER_MAX - RECORD_NUMBERS_SPARE
 
     @property
     def spent(self) -> bool:
-        """Tell whether it has none left and the other end has kept them all."""
+        """Tell whether they do, and the other end has kept every record."""
         return self.exhausted and not self._unkept
 
     def add(self, kind: int, group: int, csn: int, data: bytes) -> int:
         """Queue a record; return its number."""
+        assert self._last < RECORD_NUMBER_MAX
         self._last += 1
         record = OutRecord(self._last, kind, group, csn, data)
         self._end += record.length

@@ -39,7 +39,7 @@ from emulator.nvs.journal import Journal
 from emulator.wire.checksum import Buffer
 
 # Epochs hold at most this share of the cache's tracks, and never more than this many.
-EPOCH_SHARE = 4
+EPOCH_SHARE = 2
 EPOCH_TRACKS_MAX = 65536
 # Fill of the journal at which tracks are destaged, hosts are paced, and order is given up.
 DESTAGE_FILL = 0.3

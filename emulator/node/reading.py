@@ -45,7 +45,7 @@ class Reading:
         wish = _Read(done)
         missing: list[int] = []
         get = self._cache.get
-        for key in keys:
+        for key in dict.fromkeys(keys):
             image = get(key)
             if image is None:
                 missing.append(key)

@@ -109,8 +109,7 @@ class Volume:
             and length <= PIECE_BYTES
             and group.can_accept(length)
         ):
-            group.reserve(length)
-            csn = group.begin_write()
+            csn = group.admit(length)
             group.accept_run(self._place, offset >> _TRACK_SHIFT, data, length >> _TRACK_SHIFT)
             self.writes += 1
             self.written_bytes += length
@@ -129,11 +128,10 @@ class Volume:
             size = min(PIECE_BYTES - (offset + done) % PIECE_BYTES, length - done)
             piece = data if size == length else data[done : done + size]
             try:
-                images = yield from self._edges(offset + done, size)
+                images = yield from self._edges_and_room(offset + done, size)
             except DeviceError:
                 who.completed(cookie, Outcome.DEVICE, [])
                 return
-            yield Until(lambda size=size: group.refusal() is not None or self._room(size))  # type: ignore[misc]
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
                 return
@@ -142,6 +140,18 @@ class Volume:
         self.writes += 1
         self.written_bytes += length
         group.replies.add(csn, who, cookie)
+
+    def _edges_and_room(self, offset: int, length: int) -> Asking[dict[int, bytes]]:
+        """Wait until a range can be accepted, and return its edges as they are then.
+
+        Reading may take a while, in which the room may go to others; waiting may take longer, in
+        which the edges may be written, destaged and evicted. So neither counts without the other.
+        """
+        while True:
+            yield Until(lambda: self.group.refusal() is not None or self._room(length))
+            edges = yield from self._edges(offset, length)
+            if self.group.refusal() is not None or self._room(length):
+                return edges
 
     def _room(self, size: int) -> bool:
         return self.group.can_accept(size) and not self._cache.full()
@@ -162,8 +172,7 @@ class Volume:
 
     def _accept(self, offset: int, data: bytes, edges: dict[int, bytes]) -> int:
         group, place = self.group, self._place
-        group.reserve(len(data))
-        csn = group.begin_write()
+        csn = group.admit(len(data))
         end = offset + len(data)
         at = offset
         while at < end:
@@ -172,8 +181,7 @@ class Volume:
             if within or end - at < TRACK_BYTES:
                 size = min(TRACK_BYTES - within, end - at)
                 key = self._base | track
-                # The edge was read some time ago; a newer image is in the cache if there is one.
-                old = self._cache.peek(key) or edges[key]
+                old = edges[key]
                 part = data[at - offset : at - offset + size]
                 image = b"".join((old[:within], part, old[within + size :]))
                 group.accept_part(place, track, within, part, image, old)
@@ -206,21 +214,19 @@ class Volume:
                 if end != self.size_bytes:
                     tracks = min(tracks, (end - offset) >> _TRACK_SHIFT)
                 size = min(tracks * TRACK_BYTES, end - offset)
-                edges: dict[int, bytes] = {}
             else:
                 size = min(TRACK_BYTES - within, end - offset)
-                try:
-                    edges = yield from self._edges(offset, size)
-                except DeviceError:
-                    who.completed(cookie, Outcome.DEVICE, [])
-                    return
-            yield Until(lambda: group.refusal() is not None or self._room(TRACK_BYTES))
+            try:
+                # Whole tracks have no edges, and their zeros take next to no room.
+                edges = yield from self._edges_and_room(offset, TRACK_BYTES if whole else size)
+            except DeviceError:
+                who.completed(cookie, Outcome.DEVICE, [])
+                return
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
                 return
             if whole:
-                group.reserve(0)
-                csn = group.begin_write()
+                csn = group.admit(0)
                 group.accept_zeros(self._place, offset >> _TRACK_SHIFT, tracks, ZERO_TRACK)
             else:
                 csn = self._accept(offset, bytes(size), edges)

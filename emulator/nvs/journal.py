@@ -28,15 +28,16 @@ class EntryKind(enum.IntEnum):
     COPIED = 4
 
 
-# magic, kind, group, lsn, durable_lsn, payload length, csn, lineage, chain; then the CRC
-_HEAD = struct.Struct(">4sBxHQQIQQ16s")
+# magic, kind, group, lsn, how far before it the journal was durable, payload length and CRC, csn,
+# lineage, chain; then the CRC of all that
+_HEAD = struct.Struct(">4sBxHQIIIQQ16s")
 _CRC = struct.Struct(">I")
 MAGIC = b"DCJE"
 HEAD_BYTES = ENTRY_ALIGN
-_FILL = bytes(HEAD_BYTES - _HEAD.size - _CRC.size)
-assert _HEAD.size + len(_FILL) + _CRC.size == HEAD_BYTES
+assert _HEAD.size + _CRC.size == HEAD_BYTES
 # Kept free for the entries of the copy itself, such as the end of an epoch.
 RESERVE_BYTES = 64 * 1024
+_DISTANCE_MAX = 0xFFFFFFFF
 _ZEROS = bytes(ENTRY_ALIGN)
 
 
@@ -47,11 +48,18 @@ class EntryHead(NamedTuple):
     kind: int
     group: int
     lsn: int
-    durable_lsn: int
+    undurable_bytes: int
+    """How much before this entry was not yet durable when it was made."""
     length: int
+    payload_crc: int
     csn: int
     lineage: int
     chain: bytes
+
+    @property
+    def durable_lsn(self) -> int:
+        """Up to where the journal was durable when this entry was made."""
+        return self.lsn - self.undurable_bytes
 
 
 class Write(NamedTuple):
@@ -66,25 +74,24 @@ def entry_bytes(payload_bytes: int) -> int:
     return HEAD_BYTES + -(-payload_bytes // ENTRY_ALIGN) * ENTRY_ALIGN
 
 
-def pack_head(head: EntryHead, parts: Sequence[Buffer]) -> bytes:
-    """Return the header's bytes, with the CRC over header and payload."""
-    packed = _HEAD.pack(*head) + _FILL
-    crc = crc32c(packed)
-    for part in parts:
-        crc = crc32c(part, crc)
-    return packed + _CRC.pack(crc)
+def pack_head(head: EntryHead) -> bytes:
+    """Return the header's bytes, with their CRC."""
+    packed = _HEAD.pack(*head)
+    return packed + _CRC.pack(crc32c(packed))
 
 
-def unpack_head(data: Buffer, offset: int = 0) -> tuple[EntryHead, int]:
-    """Return a header and its CRC; the caller judges both."""
+def unpack_head(data: Buffer, offset: int = 0) -> EntryHead | None:
+    """Return a header, or None if its bytes are damaged or none."""
     head = EntryHead._make(_HEAD.unpack_from(data, offset))
-    crc: int = _CRC.unpack_from(data, offset + HEAD_BYTES - _CRC.size)[0]
-    return head, crc
+    if head.magic != MAGIC:
+        return None
+    crc: int = _CRC.unpack_from(data, offset + _HEAD.size)[0]
+    return head if crc32c(memoryview(data)[offset : offset + _HEAD.size]) == crc else None
 
 
-def head_chain(previous: bytes, head: EntryHead, payload_crc: int) -> bytes:
+def head_chain(previous: bytes, head: EntryHead) -> bytes:
     """Return the chain of an entry: it names the whole journal up to and with it."""
-    return chain_hash(previous, _HEAD.pack(*head[:8], CHAIN_NONE), _CRC.pack(payload_crc))
+    return chain_hash(previous, _HEAD.pack(*head[:9], CHAIN_NONE))
 
 
 class Journal:
@@ -136,17 +143,14 @@ class Journal:
 
         The caller has asked `fits`; nothing acknowledged is ever dropped to make room.
         """
-        length = 0
-        crc = 0
-        for part in parts:
-            length += len(part)
-            crc = crc32c(part, crc)
+        payload = parts[0] if len(parts) == 1 else b"".join(parts)
+        length = len(payload)
         need = entry_bytes(length)
         to_end = self.ring_bytes - self.tail_lsn % self.ring_bytes
         if need > to_end:
-            self._put(EntryKind.PAD, 0, 0, 0, (), 0, to_end - HEAD_BYTES, 0)
+            self._put(EntryKind.PAD, 0, 0, 0, b"", to_end - HEAD_BYTES)
         lsn = self.tail_lsn
-        self._put(kind, group, csn, lineage, parts, length, need - HEAD_BYTES - length, crc)
+        self._put(kind, group, csn, lineage, payload, need - HEAD_BYTES - length)
         return lsn
 
     def _put(
@@ -155,19 +159,28 @@ class Journal:
         group: int,
         csn: int,
         lineage: int,
-        parts: Sequence[Buffer],
-        length: int,
+        payload: Buffer,
         fill_bytes: int,
-        crc: int,
     ) -> None:
+        length = len(payload)
         assert length + fill_bytes + HEAD_BYTES <= self.room_bytes(), "fits() was not asked"
         lsn = self.tail_lsn
+        undurable = lsn - self.durable_lsn
+        assert undurable <= _DISTANCE_MAX, "more is under way than memory can hold"
         head = EntryHead(
-            MAGIC, kind, group, lsn, self.durable_lsn, length, csn, lineage, CHAIN_NONE
+            MAGIC,
+            kind,
+            group,
+            lsn,
+            undurable,
+            length,
+            crc32c(payload),
+            csn,
+            lineage,
+            CHAIN_NONE,
         )
-        self._chain = head_chain(self._chain, head, crc)
-        packed = pack_head(head._replace(chain=self._chain), parts)
-        buffers: list[Buffer] = [packed, *parts]
+        self._chain = head_chain(self._chain, head)
+        buffers: list[Buffer] = [pack_head(head._replace(chain=self._chain)), payload]
         if kind is not EntryKind.PAD and fill_bytes:
             buffers.append(_ZEROS[:fill_bytes])
         place = lsn % self.ring_bytes

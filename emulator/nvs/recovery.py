@@ -70,28 +70,27 @@ class Recovery:
 
     def _entry(self, lsn: int) -> Entry | None:
         place = lsn % self._ring_bytes
-        head, crc = unpack_head(self._read(RING_START + place, HEAD_BYTES))
-        if head.magic != MAGIC or head.lsn != lsn:
+        head = unpack_head(self._read(RING_START + place, HEAD_BYTES))
+        if head is None or head.lsn != lsn:
+            return None
+        if place + HEAD_BYTES + head.length > self._ring_bytes:
+            return None
+        payload = self._read(RING_START + place + HEAD_BYTES, head.length)
+        if crc32c(payload) != head.payload_crc:
+            return None
+        # The first entry's predecessor may be overwritten, so its chain is taken on trust.
+        if not self._first and head_chain(self._chain, head) != head.chain:
             return None
         if head.kind == EntryKind.PAD:
             end_lsn = lsn + self._ring_bytes - place
         else:
             end_lsn = lsn + entry_bytes(head.length)
-        if place + HEAD_BYTES + head.length > self._ring_bytes:
-            return None
-        data = self._read(RING_START + place, HEAD_BYTES + head.length)
-        payload = data[HEAD_BYTES:]
-        if crc32c(payload, crc32c(data[: HEAD_BYTES - 4])) != crc:
-            return None
-        # The first entry's predecessor may be overwritten, so its chain is taken on trust.
-        chain = head_chain(self._chain, head, crc32c(payload))
-        if not self._first and chain != head.chain:
-            return None
         return Entry(head, payload, end_lsn)
 
     def _something_there(self, lsn: int) -> bool:
-        head, _crc = unpack_head(self._read(RING_START + lsn % self._ring_bytes, HEAD_BYTES))
-        return head.magic == MAGIC and head.lsn == lsn
+        """Return whether an entry of this lap was begun here."""
+        found = self._read(RING_START + lsn % self._ring_bytes, HEAD_BYTES)
+        return found.startswith(MAGIC) and found[8:16] == lsn.to_bytes(8, "big")
 
     def _refuse_corruption(self, bad_lsn: int) -> None:
         for head in self._heads_after(bad_lsn):
@@ -114,14 +113,18 @@ class Recovery:
             found = chunk.find(MAGIC)
             while found >= 0:
                 if found % ENTRY_ALIGN == 0 and found + HEAD_BYTES <= chunk_bytes:
-                    head, crc = unpack_head(chunk, found)
-                    if head.lsn == at + found and self._whole(head, crc, place + found):
+                    head = unpack_head(chunk, found)
+                    if (
+                        head is not None
+                        and head.lsn == at + found
+                        and self._whole(head, place + found)
+                    ):
                         yield head
                 found = chunk.find(MAGIC, found + 1)
             at += chunk_bytes
 
-    def _whole(self, head: EntryHead, crc: int, place: int) -> bool:
+    def _whole(self, head: EntryHead, place: int) -> bool:
         if place + HEAD_BYTES + head.length > self._ring_bytes:
             return False
-        data = self._read(RING_START + place, HEAD_BYTES + head.length)
-        return crc32c(data[HEAD_BYTES:], crc32c(data[: HEAD_BYTES - 4])) == crc
+        payload = self._read(RING_START + place + HEAD_BYTES, head.length)
+        return crc32c(payload) == head.payload_crc

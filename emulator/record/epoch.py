@@ -9,7 +9,7 @@ records by its canonical contents alone, so both ends and both lives cut it the 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK, track_key
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.record.changes import (
     RecordHead,
@@ -25,6 +25,9 @@ from emulator.wire.checksum import Buffer
 # A record is formed in one go, so this bounds how long a host may wait behind it (about 1 ms).
 RECORD_BYTES_MAX = 1 << 20
 RECORD_TRACKS_MAX = 4096
+# Old images kept for deltas. An epoch grows longer only when the line is busy coalescing whole
+# tracks; keeping twice as much memory for it would not pay.
+BASES_MAX = 4096
 
 Extents = list[tuple[int, int]]
 
@@ -51,18 +54,19 @@ class Body:
         self._start = 0
         self._next = -1
         self._images: list[bytes] = []
-        self._zeros = 0
+        self._zero = False
 
     def whole(self, key: int, image: bytes) -> None:
         """Add a whole track."""
         zero = image is ZERO_TRACK
-        if key != self._next or zero != (self._zeros > 0):
-            self.flush()
-            self._start = key
-        if zero:
-            self._zeros += 1
-        else:
+        if key == self._next and zero is self._zero:
             self._images.append(image)
+        else:
+            if self._images:
+                self.flush()
+            self._start = key
+            self._zero = zero
+            self._images = [image]
         self._next = key + 1
 
     def part(self, key: int, start: int, data: Buffer) -> None:
@@ -71,30 +75,24 @@ class Body:
         encode_part(self.parts, key >> TRACK_BITS, key & TRACK_MASK, start, data)
         self.changes += 1
 
-    def delta(self, key: int, old: bytes, new: bytes) -> bool:
-        """Add a whole track as its difference from `old`, if that pays."""
-        parts: list[Buffer] = []
-        if not encode_delta(parts, key >> TRACK_BITS, key & TRACK_MASK, old, new):
-            return False
+    def encoded(self, parts: list[Buffer]) -> None:
+        """Add a change that is encoded already."""
         self.flush()
-        self.parts.extend(parts)
+        self.parts += parts
         self.changes += 1
-        return True
 
     def flush(self) -> None:
         """Close the run that is being gathered."""
-        if self._images:
-            self.changes += 1
-            encode_run_of(
-                self.parts, self._start >> TRACK_BITS, self._start & TRACK_MASK, self._images
-            )
-            self._images = []
-        elif self._zeros:
-            self.changes += 1
-            encode_zeros(
-                self.parts, self._start >> TRACK_BITS, self._start & TRACK_MASK, self._zeros
-            )
-            self._zeros = 0
+        images = self._images
+        if not images:
+            return
+        self.changes += 1
+        volume, track = self._start >> TRACK_BITS, self._start & TRACK_MASK
+        if self._zero:
+            encode_zeros(self.parts, volume, track, len(images))
+        else:
+            encode_run_of(self.parts, volume, track, images)
+        self._images = []
         self._next = -1
 
 
@@ -105,27 +103,29 @@ class Epoch:
         self.lineage = lineage
         self.csn_first = csn_first
         self.csn_last = csn_first - 1
-        self.opened_ns = 0
         self.images: dict[int, bytes] = {}
-        self.bases: dict[int, bytes | None] = {}
+        self.bases: dict[int, bytes] = {}
+        """Old images as far as they are known and worth keeping."""
         self.extents: dict[int, Extents] = {}
-        self.host_bytes = 0
 
     def __len__(self) -> int:
         return len(self.images)
 
     def whole(self, key: int, image: bytes, old: bytes | None) -> None:
         """Note that a whole track was written over `old` (None: not known)."""
-        if key not in self.images:
-            self.bases[key] = old
+        images = self.images
+        if key not in images:
+            if old is not None and len(self.bases) < BASES_MAX:
+                self.bases[key] = old
         elif self.extents:
             self.extents.pop(key, None)
-        self.images[key] = image
+        images[key] = image
 
     def part(self, key: int, image: bytes, old: bytes | None, start: int, end: int) -> None:
         """Note that the bytes from `start` to `end` were written, giving `image`."""
         if key not in self.images:
-            self.bases[key] = old
+            if old is not None and len(self.bases) < BASES_MAX:
+                self.bases[key] = old
             self.extents[key] = [(start, end)]
         elif key in self.extents:
             merged = _merged(self.extents[key], start, end)
@@ -174,40 +174,47 @@ class Epoch:
         return end
 
     def _record(self, keys: list[int], chain: bytes, *, final: bool, deltas: bool) -> Record:
-        canonical = Body()
-        wire = Body() if deltas else canonical
-        differs = False
-        for key in keys:
-            image = self.images[key]
-            extents = self.extents.get(key)
-            if extents is not None:
-                for start, end in extents:
-                    canonical.part(key, start, image[start:end])
-                    if deltas:
-                        wire.part(key, start, image[start:end])
-                continue
-            canonical.whole(key, image)
-            if deltas:
-                base = self.bases[key]
-                if base is not None and image is not ZERO_TRACK and wire.delta(key, base, image):
-                    differs = True
-                else:
-                    wire.whole(key, image)
-        canonical.flush()
+        canonical = self._body(keys, {})
         body = b"".join(canonical.parts)
         after = record_chain(
             chain, self.lineage, self.csn_first, self.csn_last, final, canonical.changes, body
         )
-        parts: list[Buffer] = [body]
-        changes = canonical.changes
-        if differs:
-            wire.flush()
-            parts, changes = wire.parts, wire.changes
+        found = self._deltas(keys) if deltas else {}
+        wire = self._body(keys, found) if found else canonical
+        parts: list[Buffer] = wire.parts if found else [body]
         head = encode_head(
-            RecordHead(self.lineage, self.csn_first, self.csn_last, chain, after, final, changes)
+            RecordHead(
+                self.lineage, self.csn_first, self.csn_last, chain, after, final, wire.changes
+            )
         )
         size = len(head) + sum(map(len, parts))
         return Record(self.csn_first, self.csn_last, final, after, [head, *parts], len(body), size)
+
+    def _body(self, keys: list[int], deltas: dict[int, list[Buffer]]) -> Body:
+        body = Body()
+        images, all_extents = self.images, self.extents
+        for key in keys:
+            if key in deltas:
+                body.encoded(deltas[key])
+            elif key in all_extents:
+                for start, end in all_extents[key]:
+                    body.part(key, start, images[key][start:end])
+            else:
+                body.whole(key, images[key])
+        body.flush()
+        return body
+
+    def _deltas(self, keys: list[int]) -> dict[int, list[Buffer]]:
+        """Return the encoded deltas of the whole tracks for which that pays."""
+        found: dict[int, list[Buffer]] = {}
+        for key in keys:
+            base, image = self.bases.get(key), self.images[key]
+            if base is None or image is ZERO_TRACK or key in self.extents:
+                continue
+            parts: list[Buffer] = []
+            if encode_delta(parts, key >> TRACK_BITS, key & TRACK_MASK, base, image):
+                found[key] = parts
+        return found
 
 
 def canonical_body(changes: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
@@ -223,12 +230,6 @@ def canonical_body(changes: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
             body.part(key, start, data)
     body.flush()
     return body.changes, b"".join(body.parts)
-
-
-def keys_of_range(volume: int, first: int, count: int) -> range:
-    """Return the keys of `count` tracks of a volume."""
-    start = track_key(volume, first)
-    return range(start, start + count)
 
 
 def _merged(extents: Extents, start: int, end: int) -> Extents:

@@ -1,7 +1,7 @@
 """A real file system with files in it, made by the platform's tool, and checked by one.
 
-mke2fs makes an ext4 image out of a folder, always the same for one seed. Where it is missing, the
-FAT image that comes with the source serves. e2fsck and fsck.fat are the judges, where they exist.
+mke2fs makes an ext4 image out of a folder, with the same files for one seed. Where it is missing,
+the FAT image that comes with the source serves. e2fsck and fsck.fat judge, where they exist.
 """
 
 import gzip
@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import tempfile
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ from rig.demo import plan
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "disks" / "fat16.img.gz"
 TOOL_TIMEOUT_S = 60.0
 _ADMIN_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not on an ordinary user's PATH
-_MADE_AT_S = 1_700_000_000  # time stamps in the image: of one seed it is always the same
 _WORDS = ("copy", "dual", "host", "line", "record", "remote", "site", "track", "volume", "write")
 _FILE_BYTES_MAX = 512 * 1024
 
@@ -73,21 +71,14 @@ def find_tool(name: str) -> str | None:
 
 def _make_ext4(tool: str, image: Path, seed: int) -> bool:
     """Return whether it could be done; mke2fs before 1.43 cannot fill an image."""
-    name = str(uuid.UUID(int=random.Random(seed).getrandbits(128)))
     with tempfile.TemporaryDirectory(dir=image.parent, prefix="files-") as folder:
         _write_files(Path(folder), random.Random(seed))
-        command = [tool, "-q", "-F", "-t", "ext4", "-d", folder, "-L", "dualcopy", "-U", name]
-        command += ["-E", f"hash_seed={name},root_owner=0:0"]
+        command = [tool, "-q", "-F", "-t", "ext4", "-L", "dualcopy", "-d", folder]
         command += [str(image), f"{plan.FILE_SYSTEM_BYTES // 1024}k"]
         return _run(command).returncode == 0
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        **os.environ,
-        "E2FSPROGS_FAKE_TIME": str(_MADE_AT_S),
-        "LC_ALL": "C",
-    }
     return subprocess.run(
         command,
         capture_output=True,
@@ -96,7 +87,7 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
         stdin=subprocess.DEVNULL,
         timeout=TOOL_TIMEOUT_S,
         check=False,
-        env=environment,
+        env={**os.environ, "LC_ALL": "C"},
     )
 
 
@@ -116,6 +107,3 @@ def _write_files(folder: Path, dice: random.Random) -> None:
             line = " ".join(dice.choices(_WORDS, k=64)).encode() + b"\n"
             path, data = place / f"{number:03}.txt", (line * (size_bytes // len(line) + 1))
         path.write_bytes(data[:size_bytes])
-        os.utime(path, (_MADE_AT_S, _MADE_AT_S))
-    for path in (*folder.iterdir(), folder):
-        os.utime(path, (_MADE_AT_S, _MADE_AT_S))

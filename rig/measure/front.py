@@ -48,8 +48,8 @@ class Options:
     """How to measure."""
 
     size: str = "256MiB"
-    cache: str = "512MiB"
-    nvs: str = "1GiB"
+    cache: str = "1GiB"
+    nvs: str = "4GiB"
     seconds: int = 4
     rounds: int = 3
     jobs: tuple[str, ...] = ("randwrite-4k-16", "randwrite-64k-16")

@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from emulator.channel.blocks import Outcome
-from emulator.clock import MICROSECOND_NS, SECOND_NS
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.states import Role
 from emulator.errors import CorruptError
@@ -47,6 +47,7 @@ LINK, GROUP, GROUP_NUMBER = "ab", "G", 1
 BURST = 64
 # A turn of the production loop takes some microseconds; a site that is busy turns again after it.
 TURN_NS = 20 * MICROSECOND_NS
+START_TURN_NS = 10 * MILLISECOND_NS
 
 
 def site_config(name: str, config: WorldConfig, cache_bytes: int) -> SiteConfig:
@@ -115,6 +116,8 @@ class Site:
         self.ready = False
         self.paused = False
         self.carrier = True
+        self._served = False
+        """Whether the start has got as far as its last save."""
         self.crashed: Callable[[Site, int, int, bool], None] = _ignore
         self._entropy = Random(f"{config.seed}/{name}/entropy")
         self._inbox: list[bytes] = []
@@ -139,7 +142,7 @@ class Site:
     def boot(self) -> None:
         """Start: read the store, replay the journal, then open line and hosts."""
         self.life += 1
-        self.running, self.ready = True, False
+        self.running, self.ready, self._served = True, False, False
         life = self.life
         self.nvs.done = lambda request: self._finished(life, request, None)
         self.nvs.durable = lambda request: self.watch.durable(self, request)
@@ -178,6 +181,7 @@ class Site:
     def _go_on_starting(self) -> None:
         """After the journal: save, then serve, as the production shell does."""
         life = self.life
+        self._served = True
 
         def saved() -> None:
             if life == self.life:
@@ -301,7 +305,6 @@ class Site:
 
     def _turn(self) -> None:
         processor, life, now_ns = self.processor, self.life, self.scheduler.now_ns
-        was_ready = processor.ready
         self._take(processor, now_ns)
         processor.turn(now_ns)
         self._carry_out(processor, life, now_ns)
@@ -315,11 +318,14 @@ class Site:
         more, due_ns = self._send(processor, now_ns)
         for event in processor.take_events():
             self.watch.event(self, event)
-        if not was_ready and processor.ready:
+        if processor.ready and not self._served:
             self._go_on_starting()
         self.watch.turned(self)
-        if more or processor.busy() or not self.ready:
+        if more or processor.busy():
             due_ns = now_ns + TURN_NS
+        elif not self.ready:
+            # The production shell waits this long at most while it recovers.
+            due_ns = min(due_ns, now_ns + START_TURN_NS)
         self.wake(max(due_ns, now_ns + TURN_NS))
 
     def _take(self, processor: Processor, now_ns: int) -> None:
@@ -405,5 +411,3 @@ def _add_nothing(_status: dict[str, Any]) -> None:
 def _ignore(_site: Site, _pattern: int, _down_ns: int, _power: bool) -> None:  # noqa: FBT001
     """Stand in until the world listens."""
 
-
-__all__ = ["SECOND_NS", "Site", "site_config"]

@@ -5,7 +5,7 @@ import pytest
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.link.events import LinkDown, LinkUp
 from emulator.link.link import Link
-from emulator.link.packetizer import RECORD_NUMBER_MAX
+from emulator.link.packetizer import RECORD_NUMBER_MAX, RECORD_NUMBERS_SPARE
 from emulator.link.states import LinkState
 from emulator.wire.layout import PacketType
 from tests.link.world import World, check_bytes, entropy, payloads, send_all, settings
@@ -139,18 +139,20 @@ def test_a_session_with_another_packet_size_mixes_with_nothing():
 
 
 def test_when_record_numbers_are_used_up_a_new_session_begins():
+    last = RECORD_NUMBER_MAX - RECORD_NUMBERS_SPARE
     world = World(10).up()
     for end in (world.a, world.b):
         session = end.link._session
-        session.sender.packetizer._last = session.sender.packetizer.kept = RECORD_NUMBER_MAX - 2
-        session.receiver.assembler.kept = RECORD_NUMBER_MAX - 2
-    assert world.a.link.send(1, 2, 1, [b"x"]) == RECORD_NUMBER_MAX - 1
+        session.sender.packetizer._last = session.sender.packetizer.kept = last - 2
+        session.receiver.assembler.kept = last - 2
+    assert world.a.link.send(1, 2, 1, [b"x"]) == last - 1
     assert world.a.link.room_bytes() > 0
-    assert world.a.link.send(1, 2, 2, [b"y"]) == RECORD_NUMBER_MAX
+    assert world.a.link.send(1, 2, 2, [b"y"]) == last
     assert world.a.link.room_bytes() == 0
+    assert world.a.link.send(1, 2, 2, [b"control"]) == last + 1
     world.run(lambda: world.a.of(LinkDown), 5)
     assert world.a.of(LinkDown) == [LinkDown("record numbers used up")]
-    assert [event.data for event in world.b.got] == [b"x", b"y"]
+    assert [event.data for event in world.b.got] == [b"x", b"y", b"control"]
     world.run(lambda: world.is_up, 5)
     assert world.a.link.send(1, 2, 3, [b"z"]) == 1
 

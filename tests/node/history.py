@@ -34,15 +34,15 @@ class History:
     def hook(self, site: Site) -> None:
         """Watch a site's group from its first moment on."""
         group = site.group
-        begin, run, part, zeros = (
-            group.begin_write,
+        admit, run, part, zeros = (
+            group.admit,
             group.accept_run,
             group.accept_part,
             group.accept_zeros,
         )
 
-        def begin_write() -> int:
-            csn = begin()
+        def admit_logged(length) -> int:
+            csn = admit(length)
             assert csn == len(self.log) + 1, self.say(f"csn {csn} after {len(self.log)} (O1)")
             self.log.append([])
             return csn
@@ -61,7 +61,7 @@ class History:
             self.accept(volume.index, start, bytes(size))
             zeros(volume, track, tracks, zero)
 
-        group.begin_write, group.accept_run = begin_write, accept_run
+        group.admit, group.accept_run = admit_logged, accept_run
         group.accept_part, group.accept_zeros = accept_part, accept_zeros
 
     def say(self, text: str) -> str:

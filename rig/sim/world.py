@@ -1,0 +1,251 @@
+"""A whole simulated world: first everything goes wrong, then everything must come right again.
+
+The safety phase runs hosts, faults and deeds. The liveness phase ends all faults, heals the line,
+starts what is down, ends what operators have held, and gives the sites a bounded time to become
+equal.
+"""
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.copy.states import PairState, Role
+from rig.faults.plan import Fault, Plan
+from rig.sim.config import Deed, WorldConfig
+from rig.sim.host import Host
+from rig.sim.line import Way
+from rig.sim.scheduler import Scheduler
+from rig.sim.site import Site
+from rig.sim.violation import Violation
+from rig.sim.watch import Watch
+
+# The safety phase ends after this, even if a host still waits.
+SAFETY_NS_MAX = 120 * SECOND_NS
+# Time to become equal again: some timers of the link and a copy of everything, on a slow line.
+LIVENESS_NS = 90 * SECOND_NS
+EVENTS_MAX = 400_000
+LOOK_NS = 50 * MILLISECOND_NS
+
+
+class World:
+    """Two sites, a host, a line between the sites."""
+
+    def __init__(self, config: WorldConfig, faults: Iterable[Fault] | None = None) -> None:
+        seed = config.seed
+        self.config = config
+        self.plan = Plan(faults)
+        self.scheduler = Scheduler(Random(f"{seed}/order"))
+        self.watch = Watch()
+        self.ways = [
+            Way(name, way, self.scheduler, self.plan, seed)
+            for name, way in zip(("A-B", "B-A"), config.ways, strict=True)
+        ]
+        self.sites = [
+            Site(name, config, hardware, self.scheduler, self.plan, way, self.watch)
+            for name, hardware, way in zip("AB", config.sites, self.ways, strict=True)
+        ]
+        for site in self.sites:
+            self.watch.add(site)
+            site.crashed = self._crashed
+        for way, near, far in zip(self.ways, self.sites, reversed(self.sites), strict=True):
+            way.arrive, way.reflect = far.arrive, near.arrive
+        self.liveness = False
+        self.liveness_began_ns = 0
+        self.crashes = 0
+        self._starts: dict[str, int] = {}
+        for site in self.sites:
+            site.boot()
+        self.host = Host(config, self.scheduler, Random(f"{seed}/host"), list(self.sites))
+        self.watch.host = self.host
+        for deed in config.deeds:
+            self.scheduler.at(deed.time_ns, self._deed(deed))
+
+    # Crashes.
+
+    def _crashed(self, site: Site, _pattern: int, down_ns: int, _power: bool) -> None:  # noqa: FBT001
+        self.crashes += 1
+        self.watch.mark("crash")
+        self.host.site_died(site)
+        self._start_later(site, down_ns)
+
+    def _start_later(self, site: Site, wait_ns: int) -> None:
+        serial = self._starts[site.name] = self._starts.get(site.name, 0) + 1
+
+        def start() -> None:
+            if not site.running and self._starts[site.name] == serial:
+                site.boot()
+
+        self.scheduler.after(wait_ns, start)
+
+    # Deeds.
+
+    def _deed(self, deed: Deed) -> Callable[[], None]:
+        def do() -> None:
+            if not self.liveness:
+                getattr(self, f"_do_{deed.do}")(deed)
+
+        return do
+
+    def _later(self, deed: Deed, action: Callable[[], None]) -> None:
+        def do() -> None:
+            if not self.liveness:
+                action()
+
+        self.scheduler.after(deed.for_ns, do)
+
+    def _site(self, name: str) -> Site:
+        return self.watch.sites[name]
+
+    def _do_crash(self, deed: Deed) -> None:
+        power, pattern = deed.figures
+        self._site(deed.target).crash(pattern, deed.for_ns, power=bool(power))
+
+    def _do_cut(self, deed: Deed) -> None:
+        self._cut(deed.target, cut=True)
+        self._later(deed, lambda: self._cut(deed.target, cut=False))
+
+    def _cut(self, target: str, *, cut: bool) -> None:
+        for way in self.ways:
+            if target in (way.name, "both"):
+                way.cut = cut
+
+    def _do_carrier(self, deed: Deed) -> None:
+        for site in self.sites:
+            if site.carrier:
+                site.carrier_lost()
+        self._later(deed, self._carrier_back)
+
+    def _carrier_back(self) -> None:
+        for site in self.sites:
+            if not site.carrier:
+                site.carrier_back()
+
+    def _do_pause(self, deed: Deed) -> None:
+        site = self._site(deed.target)
+        site.pause(paused=True)
+        self._later(deed, lambda: site.pause(paused=False))
+
+    def _do_role(self, deed: Deed) -> None:
+        for site in self.sites:
+            if site.primary() and not site.paused:
+                site.order(verb="role", group="G", primary=deed.target)
+
+    def _do_suspend(self, deed: Deed) -> None:
+        self._order_primary("suspend")
+        self._later(deed, lambda: self._order_primary("resume"))
+
+    def _do_freeze(self, deed: Deed) -> None:
+        self._order_primary("freeze")
+        self._later(deed, lambda: self._order_primary("run"))
+
+    def _order_primary(self, verb: str) -> None:
+        for site in self.sites:
+            if site.primary() and not site.paused:
+                site.order(verb=verb, group="G")
+
+    # The run.
+
+    def run(self) -> None:
+        """Run both phases; raise Violation at the first rule that does not hold."""
+        try:
+            last_ns = max((deed.time_ns + deed.for_ns for deed in self.config.deeds), default=0)
+            self._until(
+                lambda: self.host.finished() and self.scheduler.now_ns > last_ns, SAFETY_NS_MAX
+            )
+            self._heal()
+            self._until(self.converged, self.scheduler.now_ns + LIVENESS_NS)
+            if not self.converged():
+                raise Violation("liveness", self._why_not())
+            self._final()
+        except Violation as violation:
+            violation.time_ns = self.scheduler.now_ns
+            raise
+
+    def _until(self, reached: Callable[[], bool], limit_ns: int) -> None:
+        scheduler = self.scheduler
+        look_ns = 0
+        while scheduler.now_ns < limit_ns:
+            if scheduler.now_ns >= look_ns:
+                if reached():
+                    return
+                look_ns = scheduler.now_ns + LOOK_NS
+            if not scheduler.step():
+                return
+            if scheduler.events > EVENTS_MAX:
+                raise Violation("resources", f"{scheduler.events} events: {self._why_not()}")
+
+    def _heal(self) -> None:
+        self.liveness = True
+        self.liveness_began_ns = self.scheduler.now_ns
+        self.plan.quiet = True
+        self._cut("both", cut=False)
+        self._carrier_back()
+        for site in self.sites:
+            site.pause(paused=False)
+            if site.running and site.processor.destage.broken_devices():
+                # What an operator does with a site whose disk failed to flush.
+                self.watch.mark("restarted for a broken disk")
+                site.crash(1, MILLISECOND_NS, power=False)
+            elif not site.running:
+                self._start_later(site, MILLISECOND_NS)
+        self.scheduler.after(SECOND_NS, self._operator_looks)
+
+    def _operator_looks(self) -> None:
+        for site in self.sites:
+            if site.primary():
+                if site.group.suspended:
+                    site.order(verb="resume", group="G")
+                if site.group.frozen:
+                    site.order(verb="run", group="G")
+        self.scheduler.after(2 * SECOND_NS, self._operator_looks)
+
+    def converged(self) -> bool:
+        """Return whether the sites are equal and at rest."""
+        return not self._why_not()
+
+    def _why_not(self) -> str:
+        if not all(site.ready for site in self.sites):
+            return "a site is not ready"
+        if not self.host.finished():
+            return "the host still waits"
+        primaries = [site for site in self.sites if site.group.role is Role.PRIMARY]
+        secondaries = [site for site in self.sites if site.group.role is Role.SECONDARY]
+        if len(primaries) != 1 or len(secondaries) != 1:
+            return f"roles are {[site.group.role.value for site in self.sites]}"
+        ours, theirs = primaries[0].group, secondaries[0].group
+        if ours.state is not PairState.DUPLEX or theirs.state is not PairState.DUPLEX:
+            return (
+                f"the primary is {ours.state.value} ({ours.reason}), "
+                f"the secondary {theirs.state.value} ({theirs.reason})"
+            )
+        if not ours.csn == ours.stream.acked.csn == theirs.stream.acked.csn:
+            return (
+                f"csn {ours.csn}, confirmed {ours.stream.acked.csn}, "
+                f"applied {theirs.stream.acked.csn}"
+            )
+        if not all(site.processor.settled() for site in self.sites):
+            return "tracks are not yet on the disks"
+        return ""
+
+    def _final(self) -> None:
+        """Everything is equal: on the disks too, and in what the sites say (V1, V2, V3)."""
+        for site in self.sites:
+            group = site.group
+            expected = self.watch.contents(site)
+            if expected is None:
+                raise Violation("V2", f"{site.name} is duplex and not consistent")
+            for number, (disk, image) in enumerate(zip(site.disks, expected, strict=True)):
+                if disk.durable != image:
+                    raise Violation("W2", f"disk {number} of {site.name} is not what it must be")
+            status = self._status(site)
+            said = status["groups"]["G"]
+            if any(said["lag"].values()) or said["copy"]["dirty_tracks"]:
+                raise Violation("V3", f"{site.name} is idle and says {said['lag']}")
+            if group.role is Role.PRIMARY and not said["guarantee"].startswith("DUPLEX-"):
+                raise Violation("V1", f"{site.name} is duplex and promises {said['guarantee']!r}")
+
+    def _status(self, site: Site) -> dict[str, Any]:
+        answers = site.order(verb="status")
+        found: dict[str, Any] = answers[0]["result"]
+        return found
