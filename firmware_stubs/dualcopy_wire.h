@@ -99,7 +99,7 @@ struct dualcopy_packet {
     uint8_t kind;
     /* consistency group on this link */
     uint16_t group;
-    /* link session, agreed from both ends' nonces; 0 in hello */
+    /* link session from both nonces; lowest bit: which end; 0 in hello */
     uint32_t session;
     /* counts packets of this end and session from 1, never reused */
     uint64_t number;

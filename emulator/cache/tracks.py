@@ -51,7 +51,8 @@ class TrackCache:
         self._oldest_lsn: list[dict[int, int]] = []
         self._writing_lsn: dict[int, int] = {}
         self._reading: dict[int, int] = {}
-        self._overtaken: set[int] = set()
+        self._overtaken: dict[int, int] = {}
+        self._overtakes = 0
 
     def add_volume(self) -> int:
         """Make room in the directory for one more volume and return its index."""
@@ -89,7 +90,8 @@ class TrackCache:
         if key not in waiting:
             waiting[key] = lsn
         if self._reading and key in self._reading:
-            self._overtaken.add(key)
+            self._overtakes += 1
+            self._overtaken[key] = self._overtakes
         return old
 
     def put_fresh(self, key: int, image: bytes, lsn: int) -> bytes | None:
@@ -110,7 +112,8 @@ class TrackCache:
         if key not in waiting:
             waiting[key] = lsn
         if self._reading and key in self._reading:
-            self._overtaken.add(key)
+            self._overtakes += 1
+            self._overtaken[key] = self._overtakes
         return old
 
     def write_taken(self) -> None:
@@ -124,14 +127,16 @@ class TrackCache:
 
     # Reading a miss. A disk read that a write overtakes must never become the cached image.
 
-    def read_begun(self, keys: Iterable[int]) -> None:
-        """Note that tracks are being read from the disk."""
+    def read_begun(self, keys: Iterable[int]) -> int:
+        """Note that tracks are being read; return a mark, to be given back at the end."""
         for key in keys:
             self._reading[key] = self._reading.get(key, 0) + 1
+        return self._overtakes
 
-    def read_done(self, key: int, image: bytes) -> bytes | None:
-        """Take what the disk gave; return the newest image, or None if it must be read again."""
-        overtaken = key in self._overtaken
+    def read_done(self, key: int, image: bytes, mark: int) -> bytes | None:
+        """Take what was read; return the newest image, or None if it must be read again."""
+        # By mark, since another reader of the same track may have begun before the write.
+        overtaken = self._overtaken.get(key, 0) > mark
         self._read_ended(key)
         newest = self.dirty.get(key) or self.clean.get(key)
         if newest is not None:
@@ -153,7 +158,7 @@ class TrackCache:
         if count > 1:
             self._reading[key] = count - 1
         else:
-            self._overtaken.discard(key)
+            self._overtaken.pop(key, None)
 
     # Destage.
 

@@ -32,8 +32,8 @@ class Requester(Protocol):
 class BlockVolume(Protocol):
     """One device as a run of bytes, addressed in any alignment.
 
-    `write`, `zero` and `flush` are always answered through `Requester.completed`, never before
-    they return. A write is complete when the group's acknowledgement level is reached.
+    `write`, `zero` and `flush` are answered through `Requester.completed`, perhaps before they
+    return. A write is complete when the group's acknowledgement level is reached.
     """
 
     name: str

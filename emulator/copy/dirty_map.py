@@ -52,6 +52,13 @@ class DirtyMap:
         self.set_bits = self.bits
         self._changed = dict.fromkeys(range(-(-(whole + (rest > 0)) // _PIECE_BYTES)))
 
+    def empty(self) -> None:
+        """Note that the other site has confirmed everything."""
+        bit = self.next_bit(0)
+        while bit is not None:
+            self.clear(bit)
+            bit = self.next_bit(bit + 1)
+
     def clear(self, bit: int) -> None:
         """Note that the other site has confirmed everything under a bit."""
         byte, mask = bit >> 3, 1 << (bit & 7)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.cache.tracks import TRACK_BITS
-from emulator.channel.blocks import TRACK_BYTES, Outcome
+from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
@@ -106,6 +106,7 @@ class Group:
         self.held: deque[Callable[[], None]] = deque()
         """Host writes that wait for the end of a freeze."""
         self.replies = Replies()
+        self._flushes = Replies()
         self.stream = Stream(services, link, number, Position(0, 0, CHAIN_NONE))
         self.stream.eager = ack not in (AckLevel.NVS, AckLevel.VOLATILE)
         self.accepted_ns: deque[tuple[int, int]] = deque()
@@ -115,6 +116,10 @@ class Group:
         self._reserved_bytes = 0
         self._writing_csn = 0
         self._suspension_saved = True
+        self.answered_csn = 0
+        """Hosts may have been told that everything up to here is complete."""
+        self.joining = False
+        """Nearly duplex: hosts already wait for the other site, so that it can become true."""
 
     # Host writes.
 
@@ -250,8 +255,17 @@ class Group:
 
     # Completion.
 
+    def flush(self, who: Requester, cookie: int) -> None:
+        """Answer when every write that a host was told is complete is durable here."""
+        if self.replies.released_csn <= self.durable_csn:
+            who.completed(cookie, Outcome.DONE, [])
+        else:
+            self._flushes.add(self.replies.released_csn, who, cookie)
+
     def release(self) -> None:
         """Tell hosts what is complete now, by the group's acknowledgement level."""
+        if self._flushes:
+            self._flushes.release(self.durable_csn)
         if not self.replies:
             return
         csn = self.durable_csn
@@ -259,14 +273,26 @@ class Group:
             csn = self._remote_csn(csn)
         elif self.ack is AckLevel.VOLATILE:
             csn = self.csn
+        self.answered_csn = max(self.answered_csn, csn)
         self.replies.release(csn)
 
     def _remote_csn(self, csn: int) -> int:
-        if self.state is PairState.DUPLEX or self.on_link_loss is OnLinkLoss.HOLD:
+        duplex = self.joining or self.state is PairState.DUPLEX
+        if duplex or self.on_link_loss is OnLinkLoss.HOLD:
             applied = self.ack is AckLevel.REMOTE_APPLIED
             return min(csn, self.stream.applied_csn if applied else self.stream.acked.csn)
         # A-honest: not in duplex, and that is durable, so the local copy alone may answer.
         return csn if self._suspension_saved else min(csn, self.stream.acked.csn)
+
+    def lacks_answered(self) -> bool:
+        """Return whether the other site may lack a write that must be safe there (A-sync).
+
+        From now on hosts wait for the other site, so that this comes to an end.
+        """
+        if self.ack in (AckLevel.NVS, AckLevel.VOLATILE):
+            return False
+        self.joining = True
+        return min(self.stream.acked.csn, self.stream.applied_csn) < self.answered_csn
 
     def suspension_saved(self) -> None:
         """Note that leaving duplex is durable (A-honest)."""
@@ -279,6 +305,7 @@ class Group:
         before = self.state
         self.state = next_state(before, signal)
         self.reason = reason
+        self.joining = False
         if self.state is not PairState.DUPLEX and before is PairState.DUPLEX:
             self._suspension_saved = False
             self.services.save_soon(self.suspension_saved)

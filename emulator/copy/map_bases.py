@@ -25,8 +25,15 @@ class MapBases:
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def __contains__(self, position: tuple[int, int, bytes]) -> bool:
-        return position in self._rows
+    def cover(self, copy_number: int, csn: int, chain: bytes) -> bool:
+        """Return whether a site that stands here lacks only what is marked.
+
+        One that ended its copying (0) stands anywhere that was noted; one in the middle of a
+        copying must be in the very one that was noted.
+        """
+        return any(
+            row == (copy_number or row[0], csn, chain) for row in self._rows
+        )
 
     def note(self, copy_number: int, known: Mapping[int, bytes]) -> None:
         """Add the positions, csn to chain hash, of one copying or of the stream without one.

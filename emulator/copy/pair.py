@@ -125,7 +125,10 @@ class Pair:
             )
         elif group.role is Role.PRIMARY:
             if peer.role == Role.PRIMARY.value:
-                self._two_primaries(peer)
+                self.services.start(self._two_primaries(peer, self._session))
+            elif peer.role == Role.HANDING_OVER.value:
+                # It hears from our position that the role was taken, steps down, and says so.
+                return
             elif peer.stopped:
                 self._mismatch(f"the other site does not take records: {peer.stopped}")
             else:
@@ -141,17 +144,23 @@ class Pair:
     def _mismatch(self, reason: str) -> None:
         self.group.signal(Signal.REFUSED, reason)
 
-    def _two_primaries(self, peer: PeerPosition) -> None:
-        group = self.group
-        forks = [g for g in peer.lineage if g.parent == group.generation()]
-        ours = Position(group.generation(), group.csn, group.stream.newest_chain())
-        if forks and (forks[0].csn, forks[0].chain) == (ours.csn, ours.chain):
-            # The other site took over exactly where we stopped: nothing of ours is lost.
-            self.services.start(self._step_down(peer.lineage, self._session))
-            return
+    def _two_primaries(self, peer: PeerPosition, session: int) -> Step:
+        group, stream = self.group, self.group.stream
+        fork = next((g for g in peer.lineage if g.parent == group.generation()), None)
+        if fork is not None and fork.csn == group.csn:
+            # After a restart the chain hash of what was sent is computed again.
+            yield from stream.prove(fork.csn)
+            if session != self._session or group.role is not Role.PRIMARY:
+                return
+            proved = stream.known_chains().get(fork.csn) == fork.chain
+            if proved and fork.csn == group.csn:
+                # The other site took over exactly where we stopped: nothing of ours is lost.
+                stream.confirmed(fork.csn, fork.chain)
+                yield from self._step_down(peer.lineage, session)
+                return
         self._mismatch(
-            f"both sites are primary: ours at csn {ours.csn} of {ours.generation:016x}, theirs at "
-            f"csn {peer.position.csn} of {peer.position.generation:016x}; nothing was changed"
+            f"both sites are primary: ours at csn {group.csn} of {group.generation():016x}, theirs "
+            f"at csn {peer.position.csn} of {peer.position.generation:016x}; nothing was changed"
         )
 
     def _step_down(self, lineage: list[Generation], session: int) -> Step:
@@ -178,15 +187,19 @@ class Pair:
     def _hand_over(self, answer: _Answer, session: int) -> Step:
         group, stream = self.group, self.group.stream
         group.frozen = True
+
+
+        def given_up() -> bool:
+            return session != self._session or group.state is not PairState.DUPLEX
+
         yield Until(
             lambda: (
-                session != self._session
-                or (stream.applied_csn == group.csn and group.all_journalled())
+                given_up() or (stream.applied_csn == group.csn and group.all_journalled())
             )
         )
-        if session != self._session or group.role is not Role.PRIMARY:
+        if given_up():
             self.thaw()
-            answer("the link was lost before everything was sent; this site stays primary")
+            answer("the copy stopped before everything was sent; this site stays primary")
             return
         group.role = Role.HANDING_OVER
         yield Saved()

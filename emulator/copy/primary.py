@@ -13,8 +13,9 @@ from emulator.copy.group import Group
 from emulator.copy.lineage import Ancestry, Position, relation
 from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
-from emulator.copy.services import ReadTracks, Saved, Step, Until
+from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
+from emulator.copy.stream import EPOCHS_SENT_MAX
 from emulator.events import CopyProgress, JournalOverflow
 from emulator.record.changes import RecordHead, encode_head
 from emulator.record.epoch import canonical_body
@@ -45,6 +46,8 @@ class Primary:
         self._overflowing = False
         self._pinned_lsn: int | None = None
         self.peer: PeerPosition | None = None
+        self._fits = False
+        """The other site's position was judged, and it takes what this site sends."""
         self.copied_tracks = 0
 
     def link_lost(self, reason: str) -> None:
@@ -52,6 +55,7 @@ class Primary:
         self._session += 1
         self._base = 0
         self.peer = None
+        self._fits = False
         self._unconfirmed.clear()
         self.group.stream.stop()
         if self.group.state is not PairState.REFUSED:
@@ -65,6 +69,12 @@ class Primary:
 
     def peer_appeared(self, peer: PeerPosition) -> None:
         """Decide by ancestry how the secondary is brought up to date (R5)."""
+        # It begins anew, also on a link on which it was something else before.
+        self._session += 1
+        self._base = 0
+        self._fits = False
+        self._unconfirmed.clear()
+        self.group.stream.stop()
         self.peer = peer
         if not self.group.suspended:
             self.services.start(self._negotiate(peer, self._session))
@@ -76,23 +86,20 @@ class Primary:
         yield Until(lambda: not self._overflowing)
         if session != self._session:
             return
-        verdict = relation(
-            group.lineage,
-            Position(group.generation(), group.csn, stream.newest_chain()),
-            stream.known_chains(),
-            peer.lineage,
-            peer.position,
-        )
+        verdict = self._verdict(peer)
         if verdict not in _CAN_COPY:
             self._refuse(verdict, peer)
             return
+        self._fits = True
         stream.epoch_tracks_max = min(self.services.epoch_tracks_max, peer.epoch_tracks)
-        copying = bool(group.copy_number) or group.map_mode
         mid_copy = not peer.consistent
         resumable = (
             verdict in _CAN_REPLAY and mid_copy and peer.copy_number == group.copy_number != 0
         )
-        if verdict in _CAN_REPLAY and not copying and not mid_copy:
+        if verdict in _CAN_REPLAY and not group.map_mode and not mid_copy:
+            if group.copy_number:
+                # It stands behind the copying's beginning and is whole: we missed its last word.
+                self._copy_done()
             self._replay(peer)
         elif resumable and not group.map_mode:
             stream.confirmed(peer.position.csn, peer.position.chain)
@@ -103,7 +110,7 @@ class Primary:
             # Bits say what the other site lacks only if its copy is the one they were kept for.
             trusted = (
                 (verdict in _CAN_REPLAY and not mid_copy)
-                or (peer.copy_number, peer.position.csn, peer.position.chain) in group.map_bases
+                or self._at_base(peer)
                 or (
                     mid_copy
                     and peer.copy_number == group.copy_number != 0
@@ -112,10 +119,27 @@ class Primary:
             )
             yield from self._begin_copy(session, verdict, everything=not trusted)
 
+    def _verdict(self, peer: PeerPosition) -> Ancestry:
+        group, stream = self.group, self.group.stream
+        found = relation(
+            group.lineage,
+            Position(group.generation(), group.csn, stream.newest_chain()),
+            stream.known_chains(),
+            peer.lineage,
+            peer.position,
+        )
+        # A copying that never reached the other site may have begun at the csn where that stands.
+        return Ancestry.TRIMMED if found is Ancestry.FORK and self._at_base(peer) else found
+
+    def _at_base(self, peer: PeerPosition) -> bool:
+        position = peer.position
+        return self.group.map_bases.cover(peer.copy_number, position.csn, position.chain)
+
     def _replay(self, peer: PeerPosition) -> None:
         group, stream = self.group, self.group.stream
         stream.confirmed(peer.position.csn, peer.position.chain)
         stream.applied_csn = stream.acked.csn
+        self._forget_bases()
         self._caught_up_csn = group.csn
         stream.begin(deltas=True)
         group.signal(
@@ -221,7 +245,7 @@ class Primary:
     ) -> Step:
         group = self.group
         site = group.volumes[volume].site_index << TRACK_BITS
-        images = yield ReadTracks([site | track for track in tracks])
+        images = yield from read_tracks(self.services, [site | track for track in tracks])
         if stale():
             return
         changes = [
@@ -251,10 +275,8 @@ class Primary:
             self.services.link_refuse(group.link, f"the copy's chain hash at csn {csn} differs")
             group.signal(Signal.REFUSED, f"the copy's chain hash at csn {csn} is not what was sent")
             return
-        if self._base and group.map_bases:
-            # It has begun the copying: it can stand at none of the earlier positions any more.
-            group.map_bases = MapBases()
-            self.services.save_soon()
+        if self._base:
+            self._forget_bases()
         stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
         group.forget_accepted(stream.acked.csn)
         copied = number(fields, "copied")
@@ -265,8 +287,16 @@ class Primary:
             self._copy_done()
         self._check_caught_up()
 
+    def _forget_bases(self) -> None:
+        """Note that the other site stands at none of the positions the map was kept for."""
+        if self.group.map_bases:
+            self.group.map_bases = MapBases()
+            self.services.save_soon()
+
     def _copy_done(self) -> None:
         group = self.group
+        for found in group.maps:
+            found.empty()
         group.copy_number = 0
         group.stream.deltas = True
         self.services.save_soon()
@@ -279,6 +309,7 @@ class Primary:
             and not group.copy_number
             and group.stream.flowing
             and group.stream.acked.csn >= self._caught_up_csn
+            and not group.lacks_answered()
         ):
             self._caught_up_csn = None
             group.signal(Signal.CAUGHT_UP, "the copy is current")
@@ -294,13 +325,18 @@ class Primary:
     def _overflow_and_restart(self, reason: str) -> Step:
         group = self.group
         self.services.emit(JournalOverflow(group.name, group.csn, reason))
+        group.signal(Signal.OVERFLOWED, reason)
         # Whatever copies or negotiates now works on a map that is about to change.
         self._session += 1
         session = self._session
         self._unconfirmed.clear()
         yield from self._overflow_steps()
-        if session == self._session and self.peer is not None and not group.suspended:
+        if session != self._session or self.peer is None or group.suspended:
+            return
+        if self._fits:
             yield from self._begin_copy(session, Ancestry.TRIMMED, everything=False)
+        else:
+            yield from self._negotiate(self.peer, session)
 
     def _overflow_steps(self) -> Step:
         """Mark everything not confirmed in the map, make that durable, then let go of it."""
@@ -311,9 +347,13 @@ class Primary:
         self._overflowing = True
         try:
             self._pinned_lsn = stream.retained_lsn()
-            group.map_bases.note(group.copy_number, stream.known_chains())
             stream.stop()
             group.map_mode = True
+            # After a restart no chain hash is known; the other site may have any of what was sent.
+            sent = list(stream.closed)[:EPOCHS_SENT_MAX]
+            if sent:
+                yield from stream.prove(sent[-1].csn_last)
+            group.map_bases.note(group.copy_number, stream.known_chains())
             for key in stream.noted_keys():
                 group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
             for closed in list(stream.closed):

@@ -13,6 +13,8 @@ class Replies:
     """The host operations of one group that are not complete yet."""
 
     def __init__(self) -> None:
+        self.released_csn = 0
+        """Up to where hosts may have been told that their writes are complete."""
         self._waiting: deque[tuple[int, Requester, int]] = deque()
 
     def __len__(self) -> int:
@@ -26,7 +28,7 @@ class Replies:
         """Tell every host whose operation is covered by `csn` that it is complete."""
         waiting = self._waiting
         while waiting and waiting[0][0] <= csn:
-            _csn, who, cookie = waiting.popleft()
+            self.released_csn, who, cookie = waiting.popleft()
             who.completed(cookie, Outcome.DONE, [])
 
     def refuse(self, outcome: Outcome) -> None:

@@ -15,9 +15,9 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.group import Group
 from emulator.copy.lineage import Position, decode_lineage
 from emulator.copy.messages import chain, decode_text, encode_text, number
-from emulator.copy.services import Asking, ReadTracks, Saved, Step, Until
+from emulator.copy.services import Asking, Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
-from emulator.errors import DeviceError, PeerError
+from emulator.errors import PeerError
 from emulator.events import CopyProgress, RecordRejected
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import (
@@ -257,7 +257,7 @@ class Secondary:
         for key in keys:
             self._check_inside(key >> TRACK_BITS, key & TRACK_MASK, 0)
         site_keys = [volumes[key >> TRACK_BITS].site_key(key) for key in keys]
-        images = yield ReadTracks(site_keys)
+        images = yield from read_tracks(self.services, site_keys)
         return {key: images[site] for key, site in zip(keys, site_keys, strict=True)}
 
     def _append(
@@ -278,12 +278,6 @@ class Secondary:
 
     def _apply(self) -> Step:
         """Apply what is durable, one epoch at a time, each in one step (O7)."""
-        try:
-            yield from self._apply_waiting()
-        except DeviceError as error:
-            self.group.signal(Signal.REFUSED, f"the copy cannot be applied: {error}")
-
-    def _apply_waiting(self) -> Step:
         journal = self.services.journal
         while self._durable:
             waiting = self._durable[0]

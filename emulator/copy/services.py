@@ -9,9 +9,15 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emulator.cache.tracks import TrackCache
+from emulator.clock import SECOND_NS
+from emulator.errors import DeviceError
 from emulator.events import Event
 from emulator.nvs.journal import Journal
 from emulator.wire.checksum import Buffer
+
+
+# A disk that refused to read is asked again after this; each refusal is reported.
+READ_RETRY_NS = SECOND_NS
 
 
 class ReadTracks(NamedTuple):
@@ -24,7 +30,10 @@ class ReadTracks(NamedTuple):
 
 
 class ReadJournal(NamedTuple):
-    """Wait for the journal entries from one lsn up to another; answered by a list."""
+    """Wait for the journal entries from one lsn up to another; answered by a list.
+
+    The list may end early; ask again from its last entry's end.
+    """
 
     first_lsn: int
     end_lsn: int
@@ -79,3 +88,19 @@ class Services(Protocol):
 
     def save_soon(self, done: Callable[[], None] | None = None) -> None:
         """Have the superblock written as it is now; call `done` when that is durable."""
+
+
+def read_tracks(services: Services, keys: Sequence[int]) -> Asking[dict[int, bytes]]:
+    """Wait for the newest images of tracks, however often the disk refuses.
+
+    For work that nobody can take back: a copy or a recovery that ended at the first refusal
+    would never be begun again.
+    """
+    while True:
+        try:
+            images: dict[int, bytes] = yield ReadTracks(keys)
+        except DeviceError:
+            again_ns = services.now_ns + READ_RETRY_NS
+            yield Until(lambda again_ns=again_ns: services.now_ns >= again_ns)  # type: ignore[misc]
+        else:
+            return images

@@ -36,6 +36,7 @@ class Signal(enum.Enum):
 
     LINK_LOST = "the link went down"
     SUSPEND_ASKED = "the operator asked to suspend"
+    OVERFLOWED = "the journal gave up order for the other site"
     REPLAY_BEGUN = "the journal reaches the secondary's position"
     COPY_BEGUN = "tracks are copied from the dirty map"
     CAUGHT_UP = "the secondary has everything it had to catch up on"
@@ -47,6 +48,8 @@ PAIR_TABLE: dict[tuple[PairState, Signal], PairState] = {
     **{(state, _G.LINK_LOST): _S.SUSPENDED for state in PairState if state is not _S.WAITING},
     (_S.WAITING, _G.LINK_LOST): _S.WAITING,
     **{(state, _G.SUSPEND_ASKED): _S.SUSPENDED for state in PairState},
+    **{(state, _G.OVERFLOWED): _S.SUSPENDED for state in PairState if state is not _S.WAITING},
+    (_S.WAITING, _G.OVERFLOWED): _S.WAITING,
     **{(state, _G.REPLAY_BEGUN): _S.CATCHING_UP for state in PairState},
     **{(state, _G.COPY_BEGUN): _S.COPYING for state in PairState},
     (_S.COPYING, _G.CAUGHT_UP): _S.DUPLEX,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from emulator.copy.lineage import Position
-from emulator.copy.services import Asking, ReadJournal, Services, Step
+from emulator.copy.services import Asking, ReadJournal, Services, Step, Until
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import Extent, decode_changes, track_pieces
 from emulator.record.epoch import Epoch, Record
@@ -154,6 +154,8 @@ class Stream:
         self._records = None
         self._sent = 0
         self.inflight_bytes = 0
+        for closed in self.closed:
+            closed.sent_bytes = 0
         self._chain = self.acked.chain
         self.deltas = deltas
         self.flowing = True
@@ -210,12 +212,17 @@ class Stream:
 
     def load(self, closed: ClosedEpoch) -> Asking[Epoch]:
         """Form a closed epoch again from the journal, and return it."""
-        entries = yield ReadJournal(closed.first_lsn, closed.end_lsn)
+        journal = self._services.journal
+        yield Until(lambda: journal.durable_lsn >= closed.end_lsn)
         epoch = Epoch(self.generation, closed.csn_first)
         epoch.csn_last = closed.csn_last
-        for entry in entries:
-            if entry.head.kind == EntryKind.HOST and entry.head.group == self._number:
-                replay_into(epoch, entry.payload)
+        at_lsn = closed.first_lsn
+        while at_lsn < closed.end_lsn:
+            entries = yield ReadJournal(at_lsn, closed.end_lsn)
+            for entry in entries:
+                if entry.head.kind == EntryKind.HOST and entry.head.group == self._number:
+                    replay_into(epoch, entry.payload)
+            at_lsn = entries[-1].end_lsn
         closed.epoch = epoch
         return epoch
 

@@ -59,14 +59,14 @@ class Link:
     def line_lost(self, now_ns: int, reason: str) -> None:
         """End the session: the line is gone. Call `start` when it is open again."""
         self._end_session(reason)
-        self._handshake.stop()
+        self._stop()
 
     def close(self, now_ns: int, reason: str) -> None:
         """End the session in good order; the next `outgoing` tells the other end."""
         if self._session is not None:
             self._farewell = self._session.close_packet(reason, now_ns)
         self._end_session(reason)
-        self._handshake.stop()
+        self._stop()
 
     def receive(self, data: Buffer, now_ns: int) -> None:
         """Take one packet from the line, good or bad."""
@@ -198,6 +198,11 @@ class Link:
         return None if self._session is None else self._session.sender.rtt.smooth_ns
 
     # Inside ------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._handshake.stop()
+        # Nothing waits for the line any more; a wait that is over would wake the shell for ever.
+        self._pacer.waits_ns = None
 
     @property
     def _held_above_bytes(self) -> int:

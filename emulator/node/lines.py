@@ -43,6 +43,7 @@ class LineEnd:
         self._said = ""
         self._totals: dict[str, int] = {}
         self._readable = False
+        self._closed = False
 
     def open_first(self, now_ns: int) -> None:
         """Open the line when the site starts; one that cannot be had yet is tried again later."""
@@ -113,7 +114,8 @@ class LineEnd:
     def send(self, now_ns: int) -> bool:
         """Give the line what the link has for it; return whether there may be more."""
         if self.line is None:
-            self._reopen(now_ns)
+            if not self._closed:
+                self._reopen(now_ns)
             return False
         self.end.wake(now_ns)
         more = False
@@ -154,7 +156,9 @@ class LineEnd:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the line or its link wants to be looked after."""
-        return self._next_open_ns if self.line is None else self.end.next_deadline_ns()
+        if self.line is None:
+            return None if self._closed else self._next_open_ns
+        return self.end.next_deadline_ns()
 
     def counters(self) -> dict[str, int]:
         """Return the line's counters since the site started."""
@@ -166,6 +170,7 @@ class LineEnd:
 
     def close(self, now_ns: int) -> None:
         """Say goodbye to the other end and close the line."""
+        self._closed = True
         self.end.machine.close(now_ns, "the site stops")
         if self.line is not None:
             try:

@@ -64,14 +64,16 @@ class LinkEnd:
         """End the session because of what the peer sent, and try again later."""
         self.machine.close(now_ns, reason)
         self.reason = reason
-        self._restart_ns = now_ns + RETRY_NS
+        # A line that is gone is greeted when it is open again, and not at a time.
+        self._restart_ns = now_ns + RETRY_NS if self._open else None
 
     def receive(self, packets: Sequence[Buffer], now_ns: int) -> None:
         """Take packets from the line."""
         receive = self.machine.receive
         for packet in packets:
             receive(packet, now_ns)
-        self.take_events()
+            # After each packet: a record's answer must go into the session that it came in.
+            self.take_events()
 
     def wake(self, now_ns: int) -> None:
         """Do what is due."""

@@ -15,38 +15,28 @@ The simulator drives this very object in virtual time.
 from collections.abc import Callable, Sequence
 
 from emulator.cache.tracks import TrackCache
-from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
-from emulator.copy.dirty_map import DirtyMap
-from emulator.copy.group import Group, GroupVolume
-from emulator.copy.levels import AckLevel, OnLinkLoss
-from emulator.copy.pair import Pair
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
 from emulator.errors import BenchError, DeviceError
 from emulator.events import DiskFailed, Event
-from emulator.link.settings import LinkSettings
+from emulator.node.building import build
 from emulator.node.config import SiteConfig
 from emulator.node.destage import IDLE_NS, Destage
-from emulator.node.links import LinkEnd
+from emulator.node.pacing import Pacing
 from emulator.node.reading import Reading
 from emulator.node.requests import DiskRead, NvsRead, NvsSave, NvsWrite, ShellRequest
 from emulator.node.saving import Saving
 from emulator.node.tasks import Task, Tasks
-from emulator.node.volume import Volume
-from emulator.nvs.areas import MAP_BYTES, MAPS_MAX
+from emulator.nvs.areas import MAPS_MAX
 from emulator.nvs.journal import Journal
 from emulator.wire.checksum import Buffer
 
 # Epochs hold at most this share of the cache's tracks, and never more than this many.
 EPOCH_SHARE = 2
 EPOCH_TRACKS_MAX = 65536
-# Fill of the journal at which tracks are destaged, hosts are paced, and order is given up.
+# Fill of the journal at which tracks are destaged though hosts are busy.
 DESTAGE_FILL = 0.3
-PACE_FILL = 0.7
-# A host that is paced by a slow line waits no longer than this in one go (F8: never stopped).
-PACE_NS_MAX = 500 * MILLISECOND_NS
-LOCAL_GROUP_FIRST = 0x8000
 
 
 class Processor:
@@ -70,8 +60,6 @@ class Processor:
         self.epoch_tracks_max = min(self.cache.tracks_max // EPOCH_SHARE, EPOCH_TRACKS_MAX)
         self.ready = False
         self.draining = False
-        self.pacing = ""
-        """Why hosts are paced now; empty when they are not."""
         self._device_sizes = list(sizes.values())
         self._reading = Reading(self.cache, self._device_sizes)
         self.destage = Destage(self.cache, self._device_sizes)
@@ -83,93 +71,13 @@ class Processor:
         self._write_number = 0
         self._journal_reads: dict[int, Task] = {}
         self._last_host_ns = 0
-        self._paced_since_ns: int | None = None
-        self.links = {name: self._link_end(name) for name in config.links}
-        self.groups: dict[str, Group] = {}
-        self.pairs: dict[str, Pair] = {}
-        self.volumes: dict[str, Volume] = {}
-        self._volumes_by_device: list[Volume] = []
-        self._build_groups(sizes, maps)
+        parts = build(self, config, sizes, maps)
+        self.links = parts.links
+        self.groups = parts.groups
+        self.pairs = parts.pairs
+        self.volumes = parts.volumes
         self.saving = Saving(self)
-
-    # Building.
-
-    def _link_end(self, name: str) -> LinkEnd:
-        link = self.config.links[name]
-        # The line's own figures are set when it is opened; until then the link is not started.
-        settings = LinkSettings(
-            name=name,
-            site=self.config.name,
-            peer=link.peer,
-            mtu_bytes=1500,
-            rate_bytes_per_s=None,
-            window_bytes=self.window_bytes(),
-            lab_plaintext=link.lab_plaintext,
-        )
-        return LinkEnd(settings, self.entropy, self.emit)
-
-    def window_bytes(self) -> int:
-        """Return how many record bytes this site holds for another before it works on them."""
-        return max(1 << 20, min(self.config.cache_bytes // 8, 16 << 20))
-
-    def _build_groups(self, sizes: dict[str, int], maps: bytes) -> None:
-        grouped: dict[str, tuple[Group, GroupVolume, bool]] = {}
-        index_of = {name: self.cache.add_volume() for name in sizes}
-        all_maps = {
-            name: DirtyMap(
-                index,
-                -(-sizes[name] // TRACK_BYTES),
-                maps[index * MAP_BYTES : (index + 1) * MAP_BYTES],
-            )
-            for name, index in index_of.items()
-        }
-        for group_config in self.config.groups.values():
-            places = [
-                GroupVolume(name, sizes[name], number, index_of[name])
-                for number, name in enumerate(group_config.volumes)
-            ]
-            group = Group(
-                self,
-                group_config.name,
-                group_config.number,
-                group_config.link,
-                places,
-                [all_maps[place.name] for place in places],
-                group_config.ack,
-                group_config.on_link_loss,
-            )
-            group.role = Role.PRIMARY if group_config.starts_as_primary else Role.SECONDARY
-            pair = Pair(group)
-            self.groups[group.name] = group
-            self.pairs[group.name] = pair
-            self.links[group_config.link].pairs[group.number] = pair
-            for place in places:
-                grouped[place.name] = (group, place, group_config.secondary_reads)
-        for name, size in sizes.items():
-            if name not in grouped:
-                grouped[name] = (*self._local_group(name, size, index_of[name], all_maps), False)
-            group, place, reads = grouped[name]
-            self.volumes[name] = Volume(self, group, place, secondary_reads=reads)
-        self._volumes_by_device = [self.volumes[name] for name in sizes]
-
-    def _local_group(
-        self, name: str, size: int, index: int, maps: dict[str, DirtyMap]
-    ) -> tuple[Group, GroupVolume]:
-        """A volume without a copy still needs an order and a journal."""
-        place = GroupVolume(name, size, 0, index)
-        number = LOCAL_GROUP_FIRST + index
-        group = Group(
-            self,
-            f"local:{name}",
-            number,
-            "",
-            [place],
-            [maps[name]],
-            AckLevel.NVS,
-            OnLinkLoss.CONTINUE,
-        )
-        self.groups[group.name] = group
-        return group, place
+        self._pacing = Pacing(self)
 
     def adopt_journal(self, journal: Journal) -> None:
         """Go on with the journal that recovery has read; hosts may come."""
@@ -300,7 +208,7 @@ class Processor:
                 pair.group.stream.pump()
             else:
                 pair.secondary.say()
-        self._pace()
+        self._pacing.judge()
         idle = now_ns - self._last_host_ns > IDLE_NS or self.draining
         pressed = self._pressed()
         self.destage.run(now_ns, pressed=idle or pressed)
@@ -327,44 +235,10 @@ class Processor:
         """Take note that a host sent something."""
         self._last_host_ns = now_ns
 
-    # Pacing hosts.
-
-    def _pace(self) -> None:
-        pinned = 0
-        for pair in self.pairs.values():
-            pinned += pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
-        self.cache.pinned_tracks = pinned
-        if self.cache.full():
-            self.pacing = "the cache is full of tracks not yet on their disks"
-            return
-        if self.journal.used_bytes() <= self.journal.ring_bytes * PACE_FILL:
-            self.pacing = ""
-            self._paced_since_ns = None
-            return
-        self._pace_by_journal()
-
-    def _pace_by_journal(self) -> None:
-        """The journal fills: find out for whom, and pace hosts or give up order (F8)."""
-        disks = self.destage.needed_lsn()
-        behind = [
-            pair
-            for pair in self.pairs.values()
-            if (lsn := pair.group.retained_lsn()) is not None and (disks is None or lsn < disks)
-        ]
-        if not behind:
-            self.pacing = "the journal waits for the disks"
-            self._paced_since_ns = None
-            return
-        self.pacing = "the journal waits for the other site"
-        if self._paced_since_ns is None:
-            self._paced_since_ns = self.now_ns
-        waited_ns = self.now_ns - self._paced_since_ns
-        for pair in behind:
-            group = pair.group
-            if group.on_link_loss is OnLinkLoss.CONTINUE and (
-                not group.stream.flowing or waited_ns > PACE_NS_MAX
-            ):
-                pair.primary.overflow("the journal is full of changes that the other site lacks")
+    @property
+    def pacing(self) -> str:
+        """Why hosts are paced now; empty when they are not."""
+        return self._pacing.reason
 
     # The shell's side.
 

@@ -17,11 +17,12 @@ Done = Callable[[Images | DeviceError], None]
 class _Read:
     """One reader's wish: its images so far, and how many disk reads are still out."""
 
-    __slots__ = ("done", "error", "images", "open_reads")
+    __slots__ = ("done", "error", "images", "mark", "open_reads")
 
     def __init__(self, done: Done) -> None:
         self.done = done
         self.images: Images = {}
+        self.mark = 0
         self.open_reads = 0
         self.error: DeviceError | None = None
 
@@ -52,7 +53,7 @@ class Reading:
             else:
                 wish.images[key] = image
         if missing:
-            self._cache.read_begun([*wish.images, *missing])
+            wish.mark = self._cache.read_begun([*wish.images, *missing])
             self._request(wish, missing)
         else:
             done(wish.images)
@@ -98,13 +99,13 @@ class Reading:
             return
         again: list[int] = []
         for key, image in wish.images.items():
-            newest = self._cache.read_done(key, image)
+            newest = self._cache.read_done(key, image, wish.mark)
             if newest is None:
                 again.append(key)
             else:
                 wish.images[key] = newest
         if again:
-            self._cache.read_begun(wish.images)
+            wish.mark = self._cache.read_begun(wish.images)
             self._request(wish, again)
         else:
             wish.done(wish.images)

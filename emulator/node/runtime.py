@@ -11,17 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from emulator.channel.blocks import BlockVolume
 from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
-from emulator.disk.base import Disk
 from emulator.disk.opener import open_disk
-from emulator.errors import DeviceError, MisuseError
+from emulator.errors import DeviceError
 from emulator.events import DiskFailed, Event
 from emulator.frontend.uri import parse_serve_uri
+from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
 from emulator.node.hosts import HostServer
@@ -30,22 +29,12 @@ from emulator.node.loop import Loop, Workers
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
 from emulator.node.recovery import Replay, first_start, restore
-from emulator.node.requests import (
-    DiskFlush,
-    DiskRead,
-    DiskWrite,
-    NvsRead,
-    NvsSave,
-    NvsWrite,
-    ShellRequest,
-)
-from emulator.nvs.recovery import Entry, Recovery
+from emulator.nvs.recovery import Recovery
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
 DRAIN_NS = 10 * SECOND_NS
 _EXIT_DEVICE = 69
-Submit = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 
 
 def run_site(config: SiteConfig) -> int:
@@ -79,11 +68,8 @@ class SiteRuntime:
         self._workers = Workers(self._loop)
         self._stop_signal = False
         self._failed: DeviceError | None = None
-        self._disks: list[Disk] = []
-        self._readers: list[Submit] = []
-        self._writers: list[Submit] = []
         self._store = NvsStore(config.nvs)
-        self._nvs: Submit | None = None
+        self._carrier = Carrier(self._store, self._workers, self._fail)
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
         self._hosts = HostServer(self._loop, self._emit)
@@ -99,14 +85,10 @@ class SiteRuntime:
         for device in self.config.devices.values():
             disk = open_disk(device.disk)
             self._closers.append(disk.close)
-            self._disks.append(disk)
-            self._readers.append(self._workers.worker(f"read-{device.name}"))
-            self._writers.append(self._workers.worker(f"write-{device.name}"))
-        if not self._store.battery:
-            self._nvs = self._workers.worker("nvs")
+            self._carrier.add_disk(device.name, disk)
         sizes = {
             device.name: disk.size_bytes
-            for device, disk in zip(self.config.devices.values(), self._disks, strict=True)
+            for device, disk in zip(self.config.devices.values(), self._carrier.disks, strict=True)
         }
         superblock = self._store.load()
         self._captures = Captures(self.config.name, self.config.links)
@@ -212,11 +194,11 @@ class SiteRuntime:
         for line in self._lines.values():
             line.receive(now_ns)
         processor.turn(now_ns)
-        self._carry_out(now_ns)
+        self._carrier.carry_out(processor, now_ns)
         processor.complete(now_ns)
         self._hosts.send(paused=bool(processor.pacing))
         processor.background(now_ns)
-        self._carry_out(now_ns)
+        self._carrier.carry_out(processor, now_ns)
         more = False
         for line in self._lines.values():
             more = line.send(now_ns) or more
@@ -224,58 +206,6 @@ class SiteRuntime:
         for event in processor.take_events():
             self._emit(event)
         return more or processor.busy()
-
-    def _carry_out(self, now_ns: int) -> None:
-        for request in self.processor.take_requests():
-            self._carry_out_one(request, now_ns)
-
-    def _carry_out_one(self, request: ShellRequest, now_ns: int) -> None:
-        match request:
-            case NvsWrite() | NvsSave():
-                self._write_nvs(request, now_ns)
-            case NvsRead():
-                entries = self._read_journal(request)
-                self.processor.completed(request, entries, now_ns)
-            case DiskRead(_, device, offset, length):
-                read = partial(self._disks[device].read, offset, length)
-                self._readers[device](read, partial(self._done, request))
-            case DiskWrite(_, device):
-                write = partial(_write_disk, self._disks[device], request)
-                self._writers[device](write, partial(self._done, request))
-            case DiskFlush(_, device):
-                self._writers[device](self._disks[device].flush, partial(self._done, request))
-
-    def _write_nvs(self, request: NvsWrite | NvsSave, now_ns: int) -> None:
-        job = partial(_write_store, self._store, request)
-        if self._nvs is None:
-            # Nothing to wait for: what the kernel has counts.
-            try:
-                job()
-            except DeviceError as error:
-                self._fail(error)
-                return
-            self.processor.completed(request, None, now_ns)
-        else:
-            self._nvs(job, partial(self._done, request))
-
-    def _read_journal(self, request: NvsRead) -> list[Entry]:
-        recovery = Recovery(
-            self._store.read, self._store.ring_bytes, request.first_lsn, self.config.nvs
-        )
-        found: list[Entry] = []
-        for entry in recovery.entries():
-            if entry.head.lsn >= request.end_lsn:
-                break
-            found.append(entry)
-        return found
-
-    def _done(self, request: ShellRequest, result: object) -> None:
-        if isinstance(result, Exception) and not isinstance(result, DeviceError):
-            raise MisuseError(f"{request}: {result!r}") from result
-        if isinstance(result, DeviceError) and isinstance(request, NvsWrite | NvsSave):
-            self._fail(result)
-            return
-        self.processor.completed(request, result, time.monotonic_ns())
 
     def _fail(self, error: DeviceError) -> None:
         """Stop: without its nonvolatile store a site can promise nothing (W4)."""
@@ -322,21 +252,3 @@ class SiteRuntime:
         for closer in reversed(self._closers):
             closer()
         self._loop.close()
-
-
-def _write_store(store: NvsStore, request: NvsWrite | NvsSave) -> None:
-    store.write(request.runs)
-    if isinstance(request, NvsSave):
-        if request.runs:
-            # The map's bits must not be younger than the superblock that relies on them.
-            store.sync()
-        store.save(request.body)
-    else:
-        store.sync()
-
-
-def _write_disk(disk: Disk, request: DiskWrite) -> None:
-    for offset, length in request.zeros:
-        disk.zero(offset, length)
-    if request.runs:
-        disk.write(request.runs)

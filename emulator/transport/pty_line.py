@@ -34,7 +34,7 @@ BAUDRATE_MAX: Final = 50_000_000
 
 
 class PtyLine(StreamLine):
-    """The master side of a pseudo-terminal."""
+    """This side of a pseudo-terminal."""
 
     def __init__(self, uri: Uri, tap: Tap | None) -> None:
         baudrate = uri.integer("baudrate", 0, 1, BAUDRATE_MAX)
@@ -44,7 +44,7 @@ class PtyLine(StreamLine):
         try:
             # Our own descriptor of the other end stays open: else each client that closes it
             # would hang up this end.
-            master, self._other = _open_pair(uri)
+            here, self._other = _open_pair(uri)
         except BaseException:
             self._unlock()
             raise
@@ -52,7 +52,7 @@ class PtyLine(StreamLine):
         super().__init__(
             uri.text,
             tap,
-            master,
+            here,
             mtu_bytes=mtu_bytes,
             loopback=True,
             rate_bytes_per_s=baudrate / BITS_PER_BYTE if baudrate else None,
@@ -104,12 +104,12 @@ def open_line(uri: str, tap: Tap | None = None) -> PtyLine:
 
 def _open_pair(uri: Uri) -> tuple[int, int]:
     try:
-        master, other = os.openpty()
+        here, other = os.openpty()
     except OSError as error:
         raise UnavailableError(f"{uri.text}: no pseudo-terminal: {error.strerror}") from error
     tty.setraw(other)  # before anybody can write: cooked mode would echo and change bytes
-    os.set_blocking(master, False)
-    return master, other
+    os.set_blocking(here, False)
+    return here, other
 
 
 def _lock_link(uri: Uri, link: Path | None) -> socket.socket | None:

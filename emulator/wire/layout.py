@@ -69,7 +69,7 @@ PACKET_FIELDS: Final = (
     Field("flags", "B", "1 first and 2 last fragment, 4 sent again, 8 not sealed (lab)"),
     Field("kind", "B", "what the record is for: changes, position, durable, ..."),
     Field("group", "H", "consistency group on this link"),
-    Field("session", "I", "link session, agreed from both ends' nonces; 0 in hello"),
+    Field("session", "I", "link session from both nonces; lowest bit: which end; 0 in hello"),
     Field("number", "Q", "counts packets of this end and session from 1, never reused"),
     Field("record", "I", "counts records of this end and session from 1"),
     Field("csn", "Q", "last consistency sequence number of the record; 0 if none"),
@@ -95,6 +95,7 @@ ACK_FIELDS: Final = (
     Field("delay", "I", "microseconds between receipt of that packet and this packet"),
     Field("ranges", "B", "how many ranges of received packet numbers follow"),
 )
+# A CLOSE packet has no header of its own: its payload is the reason, UTF-8, at most 40 bytes.
 ACK_RANGE_FIELDS: Final = (
     Field("first", "Q", "first packet number of a run received without gap"),
     Field("last", "Q", "last packet number of the run"),

@@ -86,7 +86,7 @@ local HEADERS = {
         "consistency group on this link") },
     { name = "session", at = 8, size = 4,
       field = ProtoField.uint32("dualcopy.session", "Session", base.HEX, nil, nil,
-        "link session, agreed from both ends' nonces; 0 in hello") },
+        "link session from both nonces; lowest bit: which end; 0 in hello") },
     { name = "number", at = 12, size = 8,
       field = ProtoField.uint64("dualcopy.number", "Number", base.DEC, nil, nil,
         "counts packets of this end and session from 1, never reused") },

@@ -70,7 +70,7 @@ class Evidence:
     troubles: list[Trouble] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     host_words: list[Words] = field(default_factory=list)
-    """What the host said at site A."""
+    """What the hosts said."""
     final: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Each site's status just before it was stopped."""
     endings: list[Ending] = field(default_factory=list)

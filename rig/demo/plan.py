@@ -15,13 +15,14 @@ AREA_BYTES = 4 * 2**20
 VOLUME_BYTES = FILE_SYSTEM_BYTES + AREA_BYTES
 FILES_BYTES = 5 * 2**20
 """Contents of the file system; three seconds of line."""
-OLD_BYTES = 8 * 2**20
-"""What lies on site A's volume before anybody copies it; five seconds of line."""
+OLD_BYTES = 6 * 2**20
+"""What lies on site A's volume before anybody copies it; four seconds of line."""
 
 BLOCK_BYTES = 4096
 CHANGE_BYTES = 100
 """New in each block the host writes, as when one row of a table changes."""
-WRITES_PER_S = 250
+WRITES_PER_S = 120
+"""While the first copy runs, whole blocks travel: a third of the line."""
 HOST_TURN_NS = SECOND_NS // 4
 """The host flushes, and hears of an order to stop, this often."""
 WRITES_AT_B = 100
@@ -37,10 +38,10 @@ VOLUME = "vol0"
 SITES = ("A", "B")
 LINK = "A-B"
 
-PATIENCE_NS = 40 * SECOND_NS
+PATIENCE_NS = 60 * SECOND_NS
 """For anything that should happen within seconds, on a machine with much else to do."""
-STORY_NS_MAX = 150 * SECOND_NS
-"""For the whole play; the slowest machines we know need half of it."""
+STORY_NS_MAX = 110 * SECOND_NS
+"""For the whole play; with its checks it ends within two minutes, whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)

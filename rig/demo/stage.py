@@ -4,7 +4,6 @@
 told at once, with its log, and not as a time limit later.
 """
 
-import contextlib
 import sys
 import threading
 import time
@@ -44,6 +43,7 @@ class Stage:
         self.watcher = Watcher({site: self.folder.console(site) for site in plan.SITES})
         self.sites: dict[str, Child] = {}
         self.host: Child | None = None
+        self._hosts: list[Child] = []
         self._children: list[Child] = []
         self._pause = threading.Event()
         self._deadline_ns = time.monotonic_ns() + plan.STORY_NS_MAX
@@ -73,22 +73,25 @@ class Stage:
     def _collect(self) -> None:
         evidence = self.evidence
         evidence.samples = self.watcher.samples
+        evidence.host_words = [words for host in self._hosts for words in host.said]
         evidence.endings = [child.ending for child in self._children if child.ending is not None]
         evidence.line = {
-            site: way.as_dict()
-            for site, way in zip(plan.SITES, self.line.counters, strict=True)
+            site: way.as_dict() for site, way in zip(plan.SITES, self.line.counters, strict=True)
         }
 
     # ------------------------------------------------------------------ processes
 
     def start_site(self, site: str) -> None:
-        """Start a site and wait until it is ready."""
+        """Start a site; `until_ready` waits for it."""
         began_ns = self.diary.note("site-started", which=site)
         command = site_command(sys.executable, site, self.folder.bench)
         child = self._started(f"site {site}", command, site)
         self.sites[site] = child
         self.evidence.lives[child.pid] = began_ns
-        self.until(f"site {site} is ready", lambda: child.last("ready"))
+
+    def until_ready(self, site: str) -> None:
+        """Wait until a site that was started listens."""
+        self.until(f"site {site} is ready", lambda: self.sites[site].last("ready"))
 
     def start_host(self, site: str, *more: str) -> Child:
         """Start the host at a site."""
@@ -96,6 +99,7 @@ class Stage:
         uri, seed = volume_uri(self.folder, site), self.evidence.plan.seed
         command = host_command(sys.executable, uri, self.folder.writes, seed, *more)
         self.host = self._started(f"the host at site {site}", command, "host")
+        self._hosts.append(self.host)
         return self.host
 
     def _started(self, name: str, command: list[str], log: str) -> Child:
@@ -122,14 +126,14 @@ class Stage:
             now_ns = time.monotonic_ns()
             if now_ns > limit_ns:
                 raise TimeLimitError(f"not after {duration_text(now_ns - begun_ns)}: {what}")
-            self.progress.now(f"{what} ... {self._standing()}")
+            self.progress.now(f"until {what}{self._standing()}")
             self._pause.wait(POLL_S)
         return value
 
     def hold(self, what: str, length_ns: int) -> None:
         """Let things go on for a while."""
         end_ns = time.monotonic_ns() + length_ns
-        self.until(what, lambda: time.monotonic_ns() >= end_ns)
+        self.until(f"{what} for a while", lambda: time.monotonic_ns() >= end_ns)
 
     def until_goal(self, goal: Goal) -> None:
         """Wait until both sites stand as wanted."""
@@ -157,7 +161,7 @@ class Stage:
             if sample is not None and sample.group["role"] == "primary":
                 lag = sample.group["lag"]
                 return (
-                    f"{sample.group['state']}, lag {lag['records']} records, "
+                    f"; {sample.group['state']}, lag {lag['records']} records, "
                     f"{size_text(lag['bytes'])}"
                 )
         return ""
@@ -191,12 +195,12 @@ class Stage:
     def try_write(self, site: str, when: str) -> Refusal:
         """Write at a site that should refuse, and keep what it answers."""
         answer = ""
-        with contextlib.ExitStack() as held:
-            volume = held.enter_context(connect_nbd(volume_uri(self.folder, site)))
-            try:
+        uri = volume_uri(self.folder, site)
+        try:
+            with connect_nbd(uri) as volume:
                 volume.write(plan.FILE_SYSTEM_BYTES, b"\xff" * plan.BLOCK_BYTES)
-            except UnavailableError as error:
-                answer = str(error).removeprefix(f"{volume.uri}: ")
+        except UnavailableError as error:
+            answer = str(error).removeprefix(f"{uri}: ")
         refusal = Refusal(site, when, answer)
         self.evidence.refusals.append(refusal)
         return refusal

@@ -6,6 +6,7 @@ What is found out goes into the evidence; whether that is good is for `checks_*.
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from emulator.clock import SECOND_NS
@@ -67,7 +68,8 @@ def join_sites(stage: Stage) -> None:
     for site in plan.SITES:
         stage.start_site(site)
     for site in plan.SITES:
-        stage.until(f"site {site} hears the other", lambda site=site: _link_is_up(stage, site))
+        stage.until_ready(site)
+        stage.until(f"site {site} hears the other", partial(_link_is_up, stage, site))
     stage.progress.finding(
         f"processes {' and '.join(str(stage.sites[site].pid) for site in plan.SITES)} talk over "
         f"{' <-> '.join(stage.line.ports)} at {plan.BAUD_RATE / 1e6:g} Mbaud "
@@ -79,7 +81,9 @@ def first_copy(stage: Stage) -> None:
     """Let a host stream its file system in and go on writing, while the first copy runs."""
     begun_ns = time.monotonic_ns()
     host = stage.start_host(A, f"--image={stage.folder.file_system}")
-    streamed = stage.until("the host has streamed its file system in", _said(host, "image-streamed"))
+    streamed = stage.until(
+        "the host has streamed its file system in", _said(host, "image-streamed")
+    )
     took_s = streamed["elapsed_ns"] / SECOND_NS
     stage.progress.finding(
         f"the host streamed {size_text(streamed['bytes'])} into site A in {took_s:.1f} s, and "
@@ -119,8 +123,10 @@ def kill_primary(stage: Stage) -> None:
     stage.until("the host notices", _said(host, "host-cut-off"))
     stage.hold("site A stays down", plan.DOWN_NS)
     trouble.acknowledged_after = stage.acknowledged()
+    trouble.copied_before = 0  # a new process counts anew
     trouble.repaired_ns = time.time_ns()
     stage.start_site(A)
+    stage.until_ready(A)
     back = stage.until("the host is back", _said(host, "host-back"))
     stage.progress.finding(
         f"the host was cut off for {back['away_ns'] / SECOND_NS:.1f} s; read back "
@@ -134,7 +140,6 @@ def change_roles(stage: Stage) -> None:
     assert stage.host is not None
     stage.hold("the host writes on", plan.SETTLE_NS)
     stage.host.stop()
-    stage.evidence.host_words = stage.host.said
     stage.until_goal(Goal.IDENTICAL)
     begun_ns = time.monotonic_ns()
     stage.diary.note("role-ordered", which=B)
@@ -211,7 +216,10 @@ def _until_duplex(stage: Stage, trouble: Trouble) -> None:
     trouble.duplex_ns = time.time_ns()
     trouble.copied_after = stage.see(A).group["copy"]["copied_tracks"]
     took_s = (trouble.duplex_ns - trouble.repaired_ns) / SECOND_NS
-    stage.progress.finding(f"duplex again {took_s:.1f} s after the repair, out of the journal")
+    again = trouble.copied_after - trouble.copied_before
+    stage.progress.finding(
+        f"duplex again {took_s:.1f} s after the repair; {again} tracks copied again"
+    )
 
 
 def _cut(stage: Stage) -> int:

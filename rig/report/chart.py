@@ -20,10 +20,10 @@ _TICKS_MAX = 6
 def chart(series: Series, troubles: Iterable[Span], end_ns: int) -> str:
     """Return an SVG of the series from the start of the run to `end_ns`."""
     frame = _Frame(max(end_ns, 1), max([value or 0 for _, value in series.points] + [1]))
+    name = f"{escape(series.name)} over time"
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(series.name)} over time">',
-        f"<title>{escape(series.name)} over time</title>",
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">',
+        f"<title>{name}</title>",
         *_bands(frame, list(troubles)),
         *_grid(frame, series.unit),
         *(part for piece in _pieces(series.points) for part in _curve(frame, piece)),

@@ -28,8 +28,7 @@ def as_page(report: Report) -> str:
         warnings="".join(f"<p class='note'>{escape(text)}</p>" for text in report.warnings),
         figures=_table(("figure", "value", ""), [tuple(figure) for figure in report.figures]),
         charts="".join(
-            f"<figure>{chart(series, report.troubles, end_ns)}</figure>"
-            for series in report.series
+            f"<figure>{chart(series, report.troubles, end_ns)}</figure>" for series in report.series
         ),
         acts=_acts(report.acts, end_ns),
         checks=_checks(report),

@@ -14,9 +14,7 @@ def as_lines(report: Report) -> Iterator[str]:
     yield report.title
     yield from _rows(report.run)
     for warning in report.warnings:
-        yield from textwrap.wrap(
-            f"note: {warning}", WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT * 2
-        )
+        yield from _wrapped(f"{_INDENT}note: {warning}", _INDENT * 2)
     yield ""
     yield "checks"
     yield from check_lines(report)
@@ -34,10 +32,11 @@ def as_lines(report: Report) -> Iterator[str]:
 
 
 def check_lines(report: Report) -> Iterator[str]:
-    """Yield each check with how it ended and what was compared."""
-    yield from _rows(
-        [(f"{row.outcome.value:<8}{row.name}", row.compared) for row in report.checks]
-    )
+    """Yield each check with how it ended, and below it what was compared."""
+    for check in report.checks:
+        head = f"{_INDENT}{check.outcome.value:<9}"
+        yield f"{head}{check.name}"
+        yield from _wrapped(" " * len(head) + check.compared, " " * len(head))
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -45,11 +44,10 @@ def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     width = max((len(name) for name, _ in rows), default=0) + len(_INDENT)
     for name, value in rows:
         head = f"{_INDENT}{name:<{width}}"
-        yield from textwrap.wrap(
-            head + value,
-            WIDTH,
-            subsequent_indent=" " * len(head),
-            break_long_words=False,
-            break_on_hyphens=False,
-            drop_whitespace=True,
-        ) or [head.rstrip()]
+        yield from _wrapped(head + value, " " * len(head))
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -63,6 +63,7 @@ class History:
     def begin(self, number: int, base: Images) -> None:
         """Begin the first generation with what lies on the primary's disks."""
         self._base = [bytearray(image) for image in base]
+        self.branches.clear()
         self.branches[number] = Branch(number, 0, 0, head=[bytearray(image) for image in base])
 
     def fork(self, number: int, parent: int, csn: int) -> None:

@@ -16,13 +16,14 @@ from emulator.channel.blocks import Outcome
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.states import Role
-from emulator.errors import CorruptError
+from emulator.errors import CorruptError, DeviceError
 from emulator.node.config import DeviceConfig, GroupConfig, LinkConfig, SiteConfig
 from emulator.node.console import Console
 from emulator.node.processor import Processor
 from emulator.node.recovery import Replay, first_start, restore
 from emulator.node.requests import NvsRead, NvsSave, NvsWrite
 from emulator.nvs.recovery import Recovery
+from emulator.wire.packet import decode_packet
 from rig.sim.disk import Operation as DiskOperation
 from rig.sim.disk import SimulatedDisk
 from rig.sim.nvs import Save, SimulatedNvs
@@ -47,6 +48,8 @@ LINK, GROUP, GROUP_NUMBER = "ab", "G", 1
 BURST = 64
 # A turn of the production loop takes some microseconds; a site that is busy turns again after it.
 TURN_NS = 20 * MICROSECOND_NS
+# A deadline that has passed and moves nothing would take a whole processor.
+IDLE_TURNS_MAX = 300
 START_TURN_NS = 10 * MILLISECOND_NS
 
 
@@ -126,6 +129,11 @@ class Site:
         self._left: deque[bytes] = deque()
         self._wake_ns: int | None = None
         self._wake_serial = 0
+        self._idle_turns = 0
+        self.totals: dict[str, int] = {}
+        """The link's counters, over all lives that have ended."""
+        self.unread_damaged = 0
+        self.disk_errors = 0
 
     @property
     def group(self) -> Group:
@@ -205,11 +213,12 @@ class Site:
         if self.ready:
             self.watch.dying(self)
         self.running = self.ready = False
+        self._forget_inbox()
+        self.count_link()
         self.life += 1
         self.nvs.power_lost(pattern)
         for disk in self.disks:
             disk.power_lost(pattern, power=power)
-        self._inbox.clear()
         self._done.clear()
         self._asked.clear()
         self._left.clear()
@@ -257,11 +266,22 @@ class Site:
     def carrier_lost(self) -> None:
         """Lose the line, as the shell would see it."""
         self.carrier = False
+        self._forget_inbox()
         if self.ready:
-            self._inbox.clear()
             self._left.clear()
             self.processor.links[LINK].lost(self.scheduler.now_ns, "carrier lost")
             self.wake(self.scheduler.now_ns)
+
+    def _forget_inbox(self) -> None:
+        """Lose what had arrived and nobody has looked at."""
+        self.unread_damaged += sum(isinstance(decode_packet(found), str) for found in self._inbox)
+        self._inbox.clear()
+
+    def count_link(self) -> None:
+        """Add the counters of the link, which end with this life, to the site's totals."""
+        counters = self.processor.links[LINK].machine.counters
+        for name, value in counters.as_dict().items():
+            self.totals[name] = self.totals.get(name, 0) + value
 
     def carrier_back(self) -> None:
         """Have the line again."""
@@ -321,6 +341,12 @@ class Site:
         if processor.ready and not self._served:
             self._go_on_starting()
         self.watch.turned(self)
+        if due_ns <= now_ns and not more:
+            self._idle_turns += 1
+            if self._idle_turns > IDLE_TURNS_MAX:
+                raise Violation("resources", f"{self.name} turns without end and does nothing")
+        else:
+            self._idle_turns = 0
         if more or processor.busy():
             due_ns = now_ns + TURN_NS
         elif not self.ready:
@@ -332,6 +358,7 @@ class Site:
         done, self._done = self._done, []
         for request, result in done:
             processor.completed(request, result, now_ns)
+            self.disk_errors += isinstance(result, DeviceError)
         asked, self._asked = self._asked, []
         if asked:
             processor.host_spoke(now_ns)

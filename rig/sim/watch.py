@@ -77,6 +77,7 @@ class Watch:
         self.marks: dict[str, int] = {}
         self.digest = hashlib.blake2b(digest_size=16)
         self.compared_images = 0
+        self.disk_failures: dict[str, int] = {}
         self._known: dict[str, _Known] = {}
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}
 
@@ -99,7 +100,8 @@ class Watch:
     def starting(self, site: Site) -> None:
         """A site has read its superblock."""
         group = site.group
-        if not self.history.branches and group.role is Role.PRIMARY:
+        if site.nvs.body is None and group.role is Role.PRIMARY:
+            # The first start, or one more after a crash before anything was saved.
             self.history.begin(group.generation(), [disk.live for disk in site.disks])
         self._learn_lineage(site)
 
@@ -192,6 +194,15 @@ class Watch:
             found = min(branch.fork_csn, self.durable_csn(site, branch.parent))
         return found or 0
 
+    def answered_csn(self, site: Site) -> int:
+        """Return the newest csn that hosts of a site were told is complete."""
+        level = site.group.ack
+        return 0 if level is AckLevel.VOLATILE else self._known[site.name].answered_csn
+
+    def reported_csn(self, site: Site, generation: int) -> int:
+        """Return the newest csn that a site has reported durable."""
+        return self._known[site.name].said.get(generation, 0)
+
     # The line.
 
     def sending(self, site: Site, kind: int, parts: Sequence[Buffer]) -> None:
@@ -273,6 +284,7 @@ class Watch:
             case CopyProgress(_, phase, _, _):
                 self.mark(f"copy {phase}")
             case DiskFailed(_, operation, _):
+                self.disk_failures[site.name] = self.disk_failures.get(site.name, 0) + 1
                 self.mark(f"disk {operation} failed")
             case Recovered(entries, _, torn):
                 self.mark("journal replayed" if entries else "journal empty at start")

@@ -12,9 +12,11 @@ from typing import Any
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import PairState, Role
 from rig.faults.plan import Fault, Plan
+from rig.sim.accounts import balance, spending
 from rig.sim.config import Deed, WorldConfig
 from rig.sim.host import Host
 from rig.sim.line import Way
+from rig.sim.rescue import look
 from rig.sim.scheduler import Scheduler
 from rig.sim.site import Site
 from rig.sim.violation import Violation
@@ -25,6 +27,10 @@ SAFETY_NS_MAX = 120 * SECOND_NS
 # Time to become equal again: some timers of the link and a copy of everything, on a slow line.
 LIVENESS_NS = 90 * SECOND_NS
 EVENTS_MAX = 400_000
+ROLE_NS = 2 * SECOND_NS
+ROLE_RETRY_NS = 200 * MILLISECOND_NS
+RESCUES = 3
+"""How often a run looks at what each site would find if it lost power now."""
 LOOK_NS = 50 * MILLISECOND_NS
 
 
@@ -58,6 +64,9 @@ class World:
             site.boot()
         self.host = Host(config, self.scheduler, Random(f"{seed}/host"), list(self.sites))
         self.watch.host = self.host
+        self._rescue_dice = Random(f"{seed}/rescue")
+        self._rescue_ns = max(SECOND_NS, config.writes * config.think_ns) // RESCUES
+        self.scheduler.after(self._rescue_ns // 2, self._rescue)
         for deed in config.deeds:
             self.scheduler.at(deed.time_ns, self._deed(deed))
 
@@ -127,9 +136,27 @@ class World:
         self._later(deed, lambda: site.pause(paused=False))
 
     def _do_role(self, deed: Deed) -> None:
+        self._hand_over(deed.target, self.scheduler.now_ns + deed.for_ns + ROLE_NS)
+
+    def _hand_over(self, target: str, limit_ns: int) -> None:
+        """Order it again until it is done: an operator waits until the pair is duplex."""
         for site in self.sites:
-            if site.primary() and not site.paused:
-                site.order(verb="role", group="G", primary=deed.target)
+            if site.primary() and site.name != target and not site.paused:
+                site.order(verb="role", group="G", primary=target)
+                if self.scheduler.now_ns < limit_ns:
+                    self.scheduler.after(
+                        ROLE_RETRY_NS, lambda: self._hand_over(target, limit_ns)
+                    )
+
+    def _rescue(self) -> None:
+        """Look now and then at what each site would find if it lost power."""
+        dice = self._rescue_dice
+        if self.liveness:
+            return
+        for site in self.sites:
+            if site.ready:
+                look(self.watch, site, dice.getrandbits(16))
+        self.scheduler.after(int(self._rescue_ns * (0.5 + dice.random())), self._rescue)
 
     def _do_suspend(self, deed: Deed) -> None:
         self._order_primary("suspend")
@@ -230,6 +257,10 @@ class World:
 
     def _final(self) -> None:
         """Everything is equal: on the disks too, and in what the sites say (V1, V2, V3)."""
+        balance(self.sites, self.ways, self.watch.disk_failures)
+        faults = sum(1 for fault in self.plan.happened if fault.place.startswith("line."))
+        for site, way in zip(self.sites, self.ways, strict=True):
+            spending(site, way, faults)
         for site in self.sites:
             group = site.group
             expected = self.watch.contents(site)

@@ -156,6 +156,11 @@ def test_nothing_is_held_for_what_is_refused_or_done(host):
     assert host.session._requests._begun.data() == b""
 
 
+def test_write_that_has_begun_counts_in_full(host):
+    host.send(request(WRITE, 7, 0, data=bytes(4096))[:100])
+    assert host.session._requests._bytes == 4096
+
+
 def test_flood_of_large_reads_is_held_back():
     volume = MemoryVolume(size_bytes=4096)
     volume.size_bytes = 1 << 30

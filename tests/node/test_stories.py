@@ -212,6 +212,9 @@ class Story:
         self.settle_role()
         site = self.primary
         group = site.group
+        if group.suspended:
+            # A crash right after the operator's order to resume: it is given again.
+            site.pair.resume()
         try:
             world.run(
                 lambda: (

@@ -103,8 +103,8 @@ def test_reversal_with_the_link_cut_in_the_middle(two_sites, tmp_path, seed):
         for round_number in range(3):
             bench.wait("duplex", 60)
             old, new = ("A", "B") if roles(bench)["A"] == "primary" else ("B", "A")
-            folder = tmp_path / f"{round_number}"
-            load = Load(bench.sites[old], folder, seed=round_number + 1)
+            journal = tmp_path / f"writes-{round_number}"
+            load = Load(bench.sites[old], journal, seed=round_number + 1)
             with load, _ordered(bench.sites[old], new) as order:
                 load.await_acknowledged(50)
                 order.start()
@@ -149,7 +149,7 @@ def test_kill_inside_a_reversal(two_sites, tmp_path, sync):
         bench.wait("duplex", 60)
         old, new = ("A", "B") if roles(bench)["A"] == "primary" else ("B", "A")
         victim = dice.choice([old, new])
-        load = Load(bench.sites[old], tmp_path / f"{number}", seed=number + 1)
+        load = Load(bench.sites[old], tmp_path / f"writes-{number}", seed=number + 1)
         with load:
             load.await_acknowledged(20)
             with _ordered(bench.sites[old], new) as order:

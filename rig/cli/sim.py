@@ -1,0 +1,160 @@
+"""`dualcopy sim`, `run` and `shrink`: the simulator from the command line."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emulator.errors import BenchError, CheckFailed
+from rig.cli.options import JsonOption
+from rig.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from rig.sim.campaign import Summary
+    from rig.sim.run import Outcome
+
+Writes = Annotated[int, typer.Option(min=1, max=10_000, help="Host writes in each run.")]
+ScheduleFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A schedule, as `dualcopy sim` writes them.")
+]
+
+
+def sim(
+    seeds: Annotated[str, typer.Option(metavar="A:B", help="Seeds from A up to before B.")] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="One seed.")] = None,
+    writes: Writes = 150,
+    jobs: Annotated[int, typer.Option(min=0, max=256, help="Processes; 0: as fits.")] = 0,
+    digest: Annotated[bool, typer.Option("--digest", help="Print a digest over all runs.")] = False,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Run everything again; each run must be the same.")
+    ] = False,
+    marks: Annotated[
+        bool, typer.Option("--marks", help="Fail if a branch was reached in no run.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for schedules of runs that failed.")
+    ] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run simulated worlds, each with the faults its seed chooses, and check every rule."""
+    from rig.sim.campaign import outcomes, summary_of
+
+    chosen = _seeds(seeds, seed)
+    jobs = jobs or min(os.cpu_count() or 1, max(1, len(chosen) // 20))
+    summary = summary_of(_told(outcomes(chosen, writes, jobs), out, quiet=as_json))
+    differing: list[int] = []
+    if twice:
+        again = summary_of(outcomes(chosen, writes, jobs))
+        differing = [
+            number for number in chosen if summary.digests[number] != again.digests[number]
+        ]
+    _print(summary, digest=digest, differing=differing if twice else None, as_json=as_json)
+    if summary.violations:
+        raise CheckFailed(f"{sum(summary.violations.values())} of {summary.seeds} runs failed")
+    if differing:
+        raise CheckFailed(f"seeds {differing} came out differently the second time")
+    if marks and summary.missed_marks():
+        raise CheckFailed(f"no run has reached: {', '.join(summary.missed_marks())}")
+
+
+def _seeds(seeds: str, seed: int | None) -> range:
+    if seed is not None:
+        if seeds:
+            raise BenchError("--seed and --seeds exclude each other; give one")
+        return range(seed, seed + 1)
+    found = re.fullmatch(r"(\d+):(\d+)", seeds or "0:100")
+    if found is None or int(found[1]) >= int(found[2]):
+        raise BenchError(f"--seeds {seeds!r}: write two numbers such as 0:300, the lower one first")
+    return range(int(found[1]), int(found[2]))
+
+
+def _told(outcomes: "Iterable[Outcome]", out: Path, *, quiet: bool) -> "Iterator[Outcome]":
+    for outcome in outcomes:
+        if outcome.violation is not None:
+            path = _write_schedule(outcome, out)
+            if not quiet:
+                typer.echo(
+                    f"seed {outcome.config.seed}: {outcome.violation}\n"
+                    f"  repeat it: dualcopy run {path}"
+                )
+        yield outcome
+
+
+def _write_schedule(outcome: "Outcome", out: Path) -> Path:
+    from rig.sim.schedule import Schedule, to_text
+
+    assert outcome.violation is not None
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"seed-{outcome.config.seed}.toml"
+    schedule = Schedule(outcome.config, outcome.faults, outcome.violation.rule)
+    path.write_text(to_text(schedule, str(outcome.violation)), encoding="utf-8")
+    return path
+
+
+def _print(
+    summary: "Summary", *, digest: bool, differing: list[int] | None, as_json: bool
+) -> None:
+    said = summary.as_object()
+    if digest:
+        text = json.dumps(sorted(summary.digests.items()))
+        said["digest"] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    if differing is not None:
+        said["differing_seeds"] = differing
+    if as_json:
+        print_json(said)
+        return
+    rows = [(name, value) for name, value in said.items() if not isinstance(value, dict)]
+    print_table(("figure", "value"), rows)
+    print_table(("faults", "injected"), said["faults"].items())
+    print_table(("branch", "times reached"), said["marks"].items())
+
+
+def run(
+    file: ScheduleFile,
+    on: Annotated[str, typer.Option(help="Where: `sim` is the simulator.")] = "sim",
+    as_json: JsonOption = False,
+) -> None:
+    """Repeat a schedule, fault by fault; it must break the rule it says, or none."""
+    from rig.sim.run import run_world
+    from rig.sim.schedule import read_file
+
+    if on != "sim":
+        raise BenchError(f"--on {on}: schedules run on sim only")
+    schedule = read_file(file)
+    outcome = run_world(schedule.config, schedule.faults)
+    rule = outcome.violation.rule if outcome.violation else ""
+    if as_json:
+        print_json({"file": str(file), "expect": schedule.expect, **outcome.as_object()})
+    else:
+        print(f"{file}: {outcome.violation or 'every rule held'}")
+    if rule:
+        raise CheckFailed(f"{file}: {rule} did not hold")
+
+
+def shrink(
+    file: ScheduleFile,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; else FILE.min.toml.")] = None,
+    cpu_s: Annotated[float, typer.Option(min=1, help="Stop after this much processor time.")] = 60,
+) -> None:
+    """Make a failing schedule as small as can be, so that it breaks the same rule."""
+    from rig.sim.run import run_world
+    from rig.sim.schedule import read_file, to_text
+    from rig.sim.shrink import Shrinker
+
+    schedule = read_file(file)
+    if run_world(schedule.config, schedule.faults).violation is None:
+        raise BenchError(f"{file}: every rule holds in this run; there is nothing to shrink")
+    found = Shrinker(schedule, cpu_s).shrink()
+    path = out or file.with_suffix(".min.toml")
+    small = found.schedule
+    heading = f"{small.expect} did not hold; shrunk from {file.name} in {found.runs} runs"
+    path.write_text(to_text(small, heading), encoding="utf-8")
+    print(
+        f"{path}: {len(small.faults or ())} faults, {len(small.config.deeds)} deeds, "
+        f"{small.config.writes} writes, after {found.runs} runs in {found.cpu_s:.1f} s"
+    )
