@@ -27,7 +27,7 @@ class DirtyMap:
         self.bits = -(-tracks // run)
         self._map = bytearray(stored)
         self._changed: dict[int, None] = {}
-        self.set_bits = sum(byte.bit_count() for byte in self._map)
+        self.set_bits = int.from_bytes(self._map, "big").bit_count()
 
     def mark(self, track: int) -> None:
         """Note that the other site may lack a track."""

@@ -31,9 +31,7 @@ class MapBases:
         One that ended its copying (0) stands anywhere that was noted; one in the middle of a
         copying must be in the very one that was noted.
         """
-        return any(
-            row == (copy_number or row[0], csn, chain) for row in self._rows
-        )
+        return any(row == (copy_number or row[0], csn, chain) for row in self._rows)
 
     def note(self, copy_number: int, known: Mapping[int, bytes]) -> None:
         """Add the positions, csn to chain hash, of one copying or of the stream without one.

@@ -188,14 +188,11 @@ class Pair:
         group, stream = self.group, self.group.stream
         group.frozen = True
 
-
         def given_up() -> bool:
             return session != self._session or group.state is not PairState.DUPLEX
 
         yield Until(
-            lambda: (
-                given_up() or (stream.applied_csn == group.csn and group.all_journalled())
-            )
+            lambda: given_up() or (stream.applied_csn == group.csn and group.all_journalled())
         )
         if given_up():
             self.thaw()
@@ -254,7 +251,11 @@ class Pair:
         offered = Position(number(fields, "generation"), number(fields, "csn"), chain(fields))
         if group.role is Role.SECONDARY and group.consistent and offered == group.stream.acked:
             self.services.start(self._promote("handed over by the other site", self._session))
-        elif group.role is not Role.PRIMARY:
+        elif group.role is not Role.PRIMARY and not any(
+            # An offer may come twice; this one was taken, and the role has gone on since.
+            taken.parent == offered.generation and taken.csn == offered.csn
+            for taken in group.lineage
+        ):
             self._mismatch(
                 f"the other site offered the role at csn {offered.csn}, this one is at csn "
                 f"{group.stream.acked.csn}"

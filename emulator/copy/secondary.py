@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
+from emulator.cache.tracks import TRACK_BITS
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.group import Group
+from emulator.copy.incoming import Incoming, Pieces, StopApplyError, check_order
 from emulator.copy.lineage import Position, decode_lineage
 from emulator.copy.messages import chain, decode_text, encode_text, number
 from emulator.copy.services import Asking, Saved, Step, Until, read_tracks
@@ -24,20 +25,14 @@ from emulator.record.changes import (
     RECORD_HEAD_BYTES,
     BadRecordError,
     Delta,
-    RecordHead,
-    apply_delta,
     decode_changes,
     decode_head,
     encode_head,
     record_chain,
-    track_pieces,
 )
 from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import Buffer
 from emulator.wire.layout import RecordKind
-
-Pieces = list[tuple[int, int, bytes]]
-"""(key, start, data) of each change, in key order."""
 
 
 class _Durable(NamedTuple):
@@ -51,16 +46,13 @@ class _Durable(NamedTuple):
     copied: int
 
 
-class StopApplyError(Exception):
-    """The copy must not go on; says why."""
-
-
 class Secondary:
     """What a group does while this site is its secondary."""
 
     def __init__(self, group: Group) -> None:
         self.group = group
         self.services = group.services
+        self._incoming = Incoming(group.name, group.volumes)
         self.received_csn = 0
         self.applied_records = 0
         self._session = 0
@@ -171,25 +163,20 @@ class Secondary:
 
     def _changes(self, data: bytes, session: int) -> Step:
         head = decode_head(data)
-        self._check_order(head)
+        check_order(head, self._position, self._chain)
         changes = decode_changes(memoryview(data)[RECORD_HEAD_BYTES:], head.changes)
         body: Buffer = memoryview(data)[RECORD_HEAD_BYTES:]
         count = head.changes
-        pieces: Pieces = []
+        bases: dict[int, bytes] = {}
         deltas = [change for change in changes if isinstance(change, Delta)]
         if deltas:
             # Bases are the contents after the epoch before this one, so that must be applied.
             yield Until(lambda: session != self._session or not self._durable)
             keys = [delta.volume << TRACK_BITS | delta.track for delta in deltas]
-            images = yield from self._read(keys)
+            bases = yield from self._read(keys)
             if session != self._session:
                 return
-        for change in changes:
-            self._check_inside(change.volume, change.track, getattr(change, "tracks", 0))
-            if isinstance(change, Delta):
-                pieces.append(self._resolved(change, images))
-            else:
-                pieces.extend(track_pieces(change))
+        pieces = self._incoming.pieces(changes, bases)
         if deltas:
             count, body = canonical_body(pieces)
         after = record_chain(
@@ -221,42 +208,9 @@ class Secondary:
             if len(self._durable) == 1:
                 self.services.start(self._apply())
 
-    def _check_order(self, head: RecordHead) -> None:
-        expected = self._position.csn + 1
-        if head.chain_before != self._chain or head.csn_first != expected:
-            raise StopApplyError(
-                f"record of csn {head.csn_first} to {head.csn_last} does not follow csn "
-                f"{self._position.csn}: its chain hash is another one"
-            )
-        if head.csn_last < head.csn_first:
-            raise BadRecordError(f"record of csn {head.csn_first} to {head.csn_last} ends early")
-
-    def _check_inside(self, volume: int, track: int, tracks: int) -> None:
-        volumes = self.group.volumes
-        if volume >= len(volumes):
-            raise BadRecordError(f"volume {volume} is not in group {self.group.name}")
-        if track + max(1, tracks) > volumes[volume].tracks:
-            raise BadRecordError(
-                f"track {track} with {tracks} more lies outside {volumes[volume].name}"
-            )
-
-    def _resolved(self, delta: Delta, images: dict[int, bytes]) -> tuple[int, int, bytes]:
-        key = delta.volume << TRACK_BITS | delta.track
-        data = apply_delta(delta, images[key])
-        if data is None:
-            name = self.group.volumes[delta.volume].name
-            raise StopApplyError(
-                f"track {delta.track} of {name} is not the one that a change was computed from; "
-                f"nothing of it was applied (C5)"
-            )
-        return key, delta.offset, data
-
     def _read(self, keys: Sequence[int]) -> Asking[dict[int, bytes]]:
         """Return the newest images by the group's keys."""
-        volumes = self.group.volumes
-        for key in keys:
-            self._check_inside(key >> TRACK_BITS, key & TRACK_MASK, 0)
-        site_keys = [volumes[key >> TRACK_BITS].site_key(key) for key in keys]
+        site_keys = self._incoming.site_keys(keys)
         images = yield from read_tracks(self.services, site_keys)
         return {key: images[site] for key, site in zip(keys, site_keys, strict=True)}
 
@@ -286,7 +240,8 @@ class Secondary:
             bases: dict[int, bytes] = {}
             if parts:
                 bases = yield from self._read(list(dict.fromkeys(parts)))
-            self._put(waiting.pieces, waiting.first_lsn, bases)
+            cache = self.services.cache
+            self._incoming.put(cache, waiting.pieces, waiting.first_lsn, bases)
             self._durable.popleft()
             if waiting.position is not None:
                 stream = self.group.stream
@@ -298,18 +253,6 @@ class Secondary:
             else:
                 self._copied = waiting.copied
             self._maybe_consistent()
-
-    def _put(self, pieces: Pieces, lsn: int, bases: dict[int, bytes]) -> None:
-        cache = self.services.cache
-        volumes = self.group.volumes
-        for key, start, data in pieces:
-            site_key = volumes[key >> TRACK_BITS].site_key(key)
-            if len(data) == TRACK_BYTES:
-                cache.put(site_key, data, lsn)
-                continue
-            image = bytearray(cache.peek(site_key) or bases[key])
-            image[start : start + len(data)] = data
-            cache.put(site_key, bytes(image), lsn)
 
     # Copying from the primary's dirty map.
 
@@ -338,14 +281,12 @@ class Secondary:
     def _copied_tracks(self, data: bytes, session: int) -> Step:
         head = decode_head(data)
         body = memoryview(data)[RECORD_HEAD_BYTES:]
-        pieces: Pieces = []
         if self.group.consistent:
             raise BadRecordError("copied tracks arrived while no copying is under way")
-        for change in decode_changes(body, head.changes):
-            if isinstance(change, Delta):
-                raise BadRecordError("a copied track arrived as a delta")
-            self._check_inside(change.volume, change.track, change.tracks)
-            pieces.extend(track_pieces(change))
+        changes = decode_changes(body, head.changes)
+        if any(isinstance(change, Delta) for change in changes):
+            raise BadRecordError("a copied track arrived as a delta")
+        pieces = self._incoming.pieces(changes, {})
         parts: list[Buffer] = [encode_head(head), body]
         lsn = yield from self._append(EntryKind.COPIED, 0, head.lineage, parts, session)
         if lsn is None:

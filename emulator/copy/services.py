@@ -15,7 +15,6 @@ from emulator.events import Event
 from emulator.nvs.journal import Journal
 from emulator.wire.checksum import Buffer
 
-
 # A disk that refused to read is asked again after this; each refusal is reported.
 READ_RETRY_NS = SECOND_NS
 

@@ -85,10 +85,12 @@ class Carrier:
         recovery = Recovery(store.read, store.ring_bytes, request.first_lsn, store.uri)
         found: list[Entry] = []
         for entry in recovery.entries():
-            if entry.head.lsn >= request.end_lsn:
-                break
             found.append(entry)
-            if entry.end_lsn - request.first_lsn >= JOURNAL_READ_BYTES_MAX:
+            # Not one step further: behind the last entry, recovery would look for damage.
+            if (
+                entry.end_lsn >= request.end_lsn
+                or entry.end_lsn - request.first_lsn >= JOURNAL_READ_BYTES_MAX
+            ):
                 break
         return found
 

@@ -40,10 +40,11 @@ class Console:
         """Carry out one request; `answer` is called once, now or later."""
         try:
             words = json.loads(line)
-            if not isinstance(words, dict) or words.get("verb") not in self._verbs:
+            verb = words.get("verb") if isinstance(words, dict) else None
+            if not isinstance(verb, str) or verb not in self._verbs:
                 known = ", ".join(self._verbs)
                 raise BenchError(f"{line[:60]!r} is no request; verbs are {known}")
-            self._verbs[words["verb"]](words, answer)
+            self._verbs[verb](words, answer)
         except DualCopyError as error:
             answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
         except (ValueError, RecursionError) as error:
@@ -55,10 +56,11 @@ class Console:
         answer({"ok": True, "result": status})
 
     def _pair(self, words: dict[str, Any]) -> Pair:
-        pair = self._processor.pairs.get(words.get("group", ""))
+        name = words.get("group")
+        pair = self._processor.pairs.get(name) if isinstance(name, str) else None
         if pair is None:
             known = ", ".join(self._processor.pairs) or "none"
-            raise BenchError(f"no group {words.get('group')!r} here; there are: {known}")
+            raise BenchError(f"no group {name!r} here; there are: {known}")
         return pair
 
     def _role(self, words: dict[str, Any], answer: Answer) -> None:
@@ -77,8 +79,10 @@ class Console:
                 answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
 
         force = words.get("force")
+        if force is not None and not (isinstance(force, str) and force.strip()):
+            raise BenchError(f"force {force!r}: give the reason; it is kept in the lineage")
         if force is not None and primary == site:
-            pair.force(str(force), done)
+            pair.force(force, done)
         elif force is not None:
             raise BenchError(f"only {peer} can promote itself by force; ask there")
         elif primary == site and pair.group.role is Role.PRIMARY:

@@ -12,6 +12,7 @@ from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.nbd import NbdSession
 from emulator.frontend.uri import ServeKind, parse_serve_uri
 from emulator.node.loop import READABLE, WRITABLE, Loop
+from emulator.node.stale import remove_stale_socket
 
 # Read in one go from one host; a batch of 16 writes of 4 KiB is a quarter of it.
 READ_BYTES = 256 * 1024
@@ -102,7 +103,7 @@ class HostServer:
         try:
             if family == socket.AF_UNIX:
                 path = str(where.address)
-                _remove_stale(path)
+                remove_stale_socket(uri, path)
             else:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(where.address)
@@ -111,6 +112,9 @@ class HostServer:
         except PermissionError as error:
             listener.close()
             raise CannotRunHere(f"{uri}: {error.strerror}; choose a place you may use") from error
+        except UnavailableError:
+            listener.close()
+            raise
         except OSError as error:
             listener.close()
             raise UnavailableError(
@@ -195,16 +199,3 @@ class HostServer:
     def counts(self) -> dict[str, int]:
         """Return figures for the status."""
         return {"connections": len(self._connections)}
-
-
-def _remove_stale(path: str) -> None:
-    """Remove a socket that a killed site left; one that still answers is left alone."""
-    if not os.path.lexists(path):
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)  # noqa: PTH108
-        except OSError:
-            return

@@ -10,6 +10,7 @@ from typing import Any
 from emulator.errors import UnavailableError
 from emulator.node.console import LINE_BYTES_MAX, Console
 from emulator.node.loop import READABLE, WRITABLE, Loop
+from emulator.node.stale import remove_stale_socket
 from emulator.uri import parse_uri
 
 _BACKLOG = 16
@@ -34,9 +35,7 @@ class OperatorServer:
         self._console = console
         self._operators: dict[int, _Operator] = {}
         self._path = parse_uri(uri, {}).path
-        with contextlib.suppress(FileNotFoundError):
-            _refuse_living(self._path)
-            os.unlink(self._path)  # noqa: PTH108
+        remove_stale_socket(uri, self._path)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # Nobody else may connect, not even between bind and chmod.
@@ -119,13 +118,3 @@ class OperatorServer:
         self._listener.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)  # noqa: PTH108
-
-
-def _refuse_living(path: str) -> None:
-    """Raise if a running site answers at this socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return
-        raise UnavailableError(f"{path}: a running site has this console; stop it first")

@@ -29,7 +29,7 @@ from emulator.node.requests import DiskRead, NvsRead, NvsSave, NvsWrite, ShellRe
 from emulator.node.saving import Saving
 from emulator.node.tasks import Task, Tasks
 from emulator.nvs.areas import MAPS_MAX
-from emulator.nvs.journal import Journal
+from emulator.nvs.journal import Journal, Write
 from emulator.wire.checksum import Buffer
 
 # Epochs hold at most this share of the cache's tracks, and never more than this many.
@@ -67,7 +67,7 @@ class Processor:
         self._events: list[Event] = []
         self._requests: list[ShellRequest] = []
         self._number = 0
-        self._write_end_lsn: int | None = None
+        self._write: Write | None = None
         self._write_number = 0
         self._journal_reads: dict[int, Task] = {}
         self._last_host_ns = 0
@@ -161,12 +161,12 @@ class Processor:
 
     def _commit(self) -> None:
         """Ask for one journal write with everything that arrived together (group commit)."""
-        if self._write_end_lsn is not None:
+        if self._write is not None:
             return
         write = self.journal.take()
         if write is not None:
             self.cache.write_taken()
-            self._write_end_lsn = write.end_lsn
+            self._write = write
             self._write_number = self.new_number()
             for group in self.groups.values():
                 group.write_taken()
@@ -185,9 +185,9 @@ class Processor:
 
     def nvs_written(self) -> None:
         """Take note that the journal write under way is durable."""
-        assert self._write_end_lsn is not None
-        self.journal.durable(self._write_end_lsn)
-        self._write_end_lsn = None
+        assert self._write is not None
+        self.journal.durable(self._write)
+        self._write = None
         self.cache.write_durable()
         for group in self.groups.values():
             group.write_durable()
@@ -284,7 +284,7 @@ class Processor:
         """Return whether everything accepted is on its disk and the journal is empty."""
         return (
             self.destage.settled()
-            and self._write_end_lsn is None
+            and self._write is None
             and all(pair.secondary.settled() for pair in self.pairs.values())
             and self.saving.idle()
         )

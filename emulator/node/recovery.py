@@ -18,7 +18,7 @@ from emulator.errors import BenchError, CorruptError
 from emulator.events import Recovered
 from emulator.node.processor import Processor
 from emulator.nvs.journal import EntryKind
-from emulator.nvs.recovery import Entry, Recovery
+from emulator.nvs.recovery import Entry, Read, Recovery
 from emulator.record.changes import (
     RECORD_HEAD_BYTES,
     BadRecordError,
@@ -72,6 +72,20 @@ def restore(processor: Processor, body: dict[str, Any], uri: str) -> None:
         raise BenchError(
             f"{uri}: the bench file has a new group {new[0]}; remove the store to begin anew"
         )
+
+
+def start_replay(
+    processor: Processor, body: dict[str, Any] | None, read: Read, ring_bytes: int, uri: str
+) -> None:
+    """Begin to replay the journal from where the superblock says; `ready` when it has ended."""
+    trim_lsn, chain = 0, CHAIN_NONE.hex()
+    if body is not None:
+        trim_lsn, chain = body["trim_lsn"], body["trim_chain"]
+    recovery = Recovery(
+        read, ring_bytes, trim_lsn, uri, None if chain is None else bytes.fromhex(chain)
+    )
+    processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
+    processor.start(Replay(processor, recovery, uri).run())
 
 
 class Replay:

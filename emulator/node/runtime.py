@@ -28,8 +28,7 @@ from emulator.node.lines import Captures, LineEnd
 from emulator.node.loop import Loop, Workers
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
-from emulator.node.recovery import Replay, first_start, restore
-from emulator.nvs.recovery import Recovery
+from emulator.node.recovery import first_start, restore, start_replay
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
@@ -109,15 +108,12 @@ class SiteRuntime:
 
     def _recover(self, body: dict[str, Any] | None) -> None:
         processor = self.processor
-        trim_lsn = 0
         if body is None:
             first_start(processor)
         else:
             restore(processor, body, self.config.nvs)
-            trim_lsn = body["trim_lsn"]
-        recovery = Recovery(self._store.read, self._store.ring_bytes, trim_lsn, self.config.nvs)
-        processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
-        processor.start(Replay(processor, recovery, self.config.nvs).run())
+        store = self._store
+        start_replay(processor, body, store.read, store.ring_bytes, self.config.nvs)
         while not processor.ready:
             self._turn(0.01)
         saved: list[bool] = []

@@ -47,7 +47,7 @@ class Saving:
 
     def request(self, requests: list[ShellRequest]) -> None:
         """Ask for a save if one is wanted and none is under way."""
-        if not self._wanted or self._under_way:
+        if not self._wanted or self._under_way or not self._processor.ready:
             return
         self._wanted = False
         self._serving, self._asked = self._asked, []
@@ -58,10 +58,14 @@ class Saving:
 
     def _body(self) -> dict[str, object]:
         processor = self._processor
+        journal = processor.journal
+        trim_lsn = self.trim_candidate()
+        empty = trim_lsn == journal.durable_lsn
         return {
             "format": 1,
             "site": processor.config.name,
-            "trim_lsn": self.trim_candidate(),
+            "trim_lsn": trim_lsn,
+            "trim_chain": journal.durable_chain.hex() if empty else None,
             "groups": {name: group.to_superblock() for name, group in processor.groups.items()},
         }
 

@@ -67,6 +67,8 @@ class Write(NamedTuple):
 
     runs: list[tuple[int, list[Buffer]]]
     end_lsn: int
+    chain: bytes
+    """The chain of the last entry; what goes on at `end_lsn` must follow it."""
 
 
 def entry_bytes(payload_bytes: int) -> int:
@@ -103,6 +105,7 @@ class Journal:
         self.ring_bytes = ring_bytes
         self.tail_lsn = tail_lsn
         self.durable_lsn = tail_lsn
+        self.durable_chain = chain
         self.trim_lsn = trim_lsn
         """What recovery starts from; durable in the superblock."""
         self.reserved_bytes = 0
@@ -199,11 +202,12 @@ class Journal:
         if not self._runs:
             return None
         runs, self._runs = self._runs, []
-        return Write(runs, self.tail_lsn)
+        return Write(runs, self.tail_lsn, self._chain)
 
-    def durable(self, end_lsn: int) -> None:
-        """Note that everything before `end_lsn` is safe."""
-        self.durable_lsn = max(self.durable_lsn, end_lsn)
+    def durable(self, write: Write) -> None:
+        """Note that a write is safe, and with it everything before its end."""
+        self.durable_lsn = write.end_lsn
+        self.durable_chain = write.chain
 
     def trimmed(self, lsn: int) -> None:
         """Note that the superblock now says recovery starts at `lsn`."""

@@ -3,6 +3,10 @@
 An invalid entry at the tail is torn: its write was never acknowledged, and it is cut off. An
 invalid entry that is followed by one whose `durable_lsn` lies beyond it had been durable, so it
 is corruption: nothing may be cut off, and the store is refused (W3).
+
+What was cut off stays in the ring until it is overwritten, and may look whole. It never follows
+by chain what was written in its place; only where the journal was empty when the superblock was
+saved must that chain be given, for there is no entry to take it from.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,15 +41,18 @@ class Entry(NamedTuple):
 class Recovery:
     """Walk the ring from `trim_lsn`; afterwards `journal()` goes on where it ended."""
 
-    def __init__(self, read: Read, ring_bytes: int, trim_lsn: int, uri: str) -> None:
+    def __init__(
+        self, read: Read, ring_bytes: int, trim_lsn: int, uri: str, chain: bytes | None = None
+    ) -> None:
         self._read = read
         self._ring_bytes = ring_bytes
         self._trim_lsn = trim_lsn
         self._uri = uri
         self.tail_lsn = trim_lsn
         self.torn = False
-        self._chain = CHAIN_NONE
-        self._first = True
+        # An entry that was durable at the save may be overwritten before: it is taken on trust.
+        self._first = chain is None
+        self._chain = chain or CHAIN_NONE
 
     def entries(self) -> Iterator[Entry]:
         """Yield the valid entries in order.
@@ -78,7 +85,6 @@ class Recovery:
         payload = self._read(RING_START + place + HEAD_BYTES, head.length)
         if crc32c(payload) != head.payload_crc:
             return None
-        # The first entry's predecessor may be overwritten, so its chain is taken on trust.
         if not self._first and head_chain(self._chain, head) != head.chain:
             return None
         if head.kind == EntryKind.PAD:

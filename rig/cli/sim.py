@@ -25,6 +25,7 @@ ScheduleFile = Annotated[
 
 
 def sim(
+    *,
     seeds: Annotated[str, typer.Option(metavar="A:B", help="Seeds from A up to before B.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="One seed.")] = None,
     writes: Writes = 150,
@@ -36,9 +37,9 @@ def sim(
     marks: Annotated[
         bool, typer.Option("--marks", help="Fail if a branch was reached in no run.")
     ] = False,
-    out: Annotated[
-        Path, typer.Option(help="Folder for schedules of runs that failed.")
-    ] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for schedules of runs that failed.")] = Path(
+        "runs"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Run simulated worlds, each with the faults its seed chooses, and check every rule."""
@@ -96,9 +97,7 @@ def _write_schedule(outcome: "Outcome", out: Path) -> Path:
     return path
 
 
-def _print(
-    summary: "Summary", *, digest: bool, differing: list[int] | None, as_json: bool
-) -> None:
+def _print(summary: "Summary", *, digest: bool, differing: list[int] | None, as_json: bool) -> None:
     said = summary.as_object()
     if digest:
         text = json.dumps(sorted(summary.digests.items()))

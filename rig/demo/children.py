@@ -43,8 +43,11 @@ class Ending(NamedTuple):
 class Child:
     """One process, from its start to its end."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, may_finish: bool = False
+    ) -> None:
         self.name = name
+        self._may_finish = may_finish
         self.log = log
         self.said: list[Words] = []
         """What it said, oldest first; only ever appended to."""
@@ -64,8 +67,11 @@ class Child:
     def check_running(self) -> None:
         """Raise ChildEnded if the process has ended although nobody told it to."""
         exit_code = self._process.poll()
-        if self.ending is None and exit_code is not None:
-            self._end("run on", 0)
+        if self.ending is not None or exit_code is None:
+            return
+        finished = self._may_finish and not exit_code
+        self._end("finish" if self._may_finish else "run on", 0)
+        if not finished:
             raise ChildEnded(f"{self.name} ended by itself, {_how(exit_code)}:\n{self.log_end()}")
 
     def kill(self) -> None:
@@ -87,9 +93,8 @@ class Child:
         return self._process.returncode
 
     def has_ended(self) -> bool:
-        """Return whether the process has come to its end, which is then noted."""
-        if self.ending is None and self._process.poll() is not None:
-            self._end("finish", 0)
+        """Return whether the process has come to the end that it was started to come to."""
+        self.check_running()
         return self.ending is not None
 
     def last(self, event: str) -> Words | None:

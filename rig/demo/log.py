@@ -47,7 +47,7 @@ def read_log(path: Path, site: str) -> Iterator[Event]:
     for line in path.read_text(errors="replace").splitlines():
         try:
             event = json.loads(line)
-            time_ns = int(event["time_ns"])
+            _, time_ns = str(event["event"]), int(event["time_ns"])
         except (ValueError, TypeError, KeyError):
             event = {"event": "text", "time_ns": time_ns, "text": line}
         yield {"site": site, **event}

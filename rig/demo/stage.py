@@ -93,17 +93,20 @@ class Stage:
         """Wait until a site that was started listens."""
         self.until(f"site {site} is ready", lambda: self.sites[site].last("ready"))
 
-    def start_host(self, site: str, *more: str) -> Child:
+    def start_host(self, site: str, *more: str, may_finish: bool = False) -> Child:
         """Start the host at a site."""
         self.diary.note("host-started", which=site)
         uri, seed = volume_uri(self.folder, site), self.evidence.plan.seed
         command = host_command(sys.executable, uri, self.folder.writes, seed, *more)
-        self.host = self._started(f"the host at site {site}", command, "host")
+        name = f"the host at site {site}"
+        self.host = self._started(name, command, "host", may_finish=may_finish)
         self._hosts.append(self.host)
         return self.host
 
-    def _started(self, name: str, command: list[str], log: str) -> Child:
-        child = Child(name, command, self.folder.log(log))
+    def _started(
+        self, name: str, command: list[str], log: str, *, may_finish: bool = False
+    ) -> Child:
+        child = Child(name, command, self.folder.log(log), may_finish=may_finish)
         self._children.append(child)
         return child
 

@@ -147,8 +147,8 @@ def change_roles(stage: Stage) -> None:
     stage.progress.finding(f"site B is the primary after {_seconds(begun_ns)}")
     refusal = stage.try_write(A, "after it gave its role away")
     stage.progress.finding(f"a host's write at site A: {refusal.answer or 'taken'}")
-    host = stage.start_host(B, f"--writes={plan.WRITES_AT_B}")
-    stage.until("the host at site B is done", lambda: host.has_ended() or None)
+    host = stage.start_host(B, f"--writes={plan.WRITES_AT_B}", may_finish=True)
+    stage.until("the host at site B is done", host.has_ended)
     stage.until_goal(Goal.IDENTICAL)
     stage.progress.finding(f"{plan.WRITES_AT_B} writes at site B; both sites say identical")
 

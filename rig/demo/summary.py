@@ -1,10 +1,12 @@
 """The report of a run: what its evidence looks like to a reader. Times count from its start."""
 
+import contextlib
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from emulator.clock import SECOND_NS
+from emulator.errors import DualCopyError
 from emulator.units import size_text
 from rig.demo import plan
 from rig.demo.checks_line import Captured, carried
@@ -115,7 +117,7 @@ def _warnings(evidence: Evidence) -> list[str]:
 def _figures(evidence: Evidence, captured: Captured) -> Iterator[Figure]:
     streamed = sum(w["bytes"] for w in evidence.host_words if w["event"] == "image-streamed")
     written = 0
-    if evidence.folder.writes.exists():
+    with contextlib.suppress(DualCopyError):  # a host that never began has no journal
         written = read_history(evidence.folder.writes).acknowledged_count * plan.BLOCK_BYTES
     yield Figure("host wrote", size_text(streamed + written), "file system and blocks")
     packets, size, again = carried(captured, evidence.start_ns, evidence.end_ns)

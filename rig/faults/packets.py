@@ -128,8 +128,8 @@ class PacketChance:
 def flip_bits(packet: bytes, bits: Sequence[int]) -> bytes:
     """Return a packet with these bits flipped.
 
-    >>> flip_bits(b"\\x00\\x00", [0, 9])
-    b'\\x01\\x02'
+    >>> flip_bits(bytes(2), [0, 9]).hex()
+    '0102'
     """
     damaged = bytearray(packet)
     for bit in bits:

@@ -113,9 +113,7 @@ def _batch(writes: int, seeds: range) -> list[Outcome]:
 
 def outcomes(seeds: range, writes: int, jobs: int) -> Iterator[Outcome]:
     """Yield the outcome of every seed, in order."""
-    batches = [
-        seeds[start : start + BATCH_SEEDS] for start in range(0, len(seeds), BATCH_SEEDS)
-    ]
+    batches = [seeds[start : start + BATCH_SEEDS] for start in range(0, len(seeds), BATCH_SEEDS)]
     run = partial(_batch, writes)
     if jobs == 1:
         for batch in batches:

@@ -19,7 +19,6 @@ from rig.sim.violation import Violation
 if TYPE_CHECKING:
     from random import Random
 
-    from emulator.node.processor import Processor
     from rig.sim.config import WorldConfig
     from rig.sim.history import Change, Images
     from rig.sim.scheduler import Scheduler
@@ -34,7 +33,9 @@ class HostSite(Protocol):
 
     name: str
     life: int
-    processor: Processor
+
+    def pacing(self) -> str:
+        """Return why hosts are paced now; empty when they are not."""
 
     def open_to_hosts(self) -> bool:
         """Return whether a host can be served now."""
@@ -56,7 +57,16 @@ class Operation:
     """One read or write."""
 
     __slots__ = (
-        "before", "csn", "data", "host", "length", "life", "offset", "rivals", "site", "volume",
+        "before",
+        "csn",
+        "data",
+        "host",
+        "length",
+        "life",
+        "offset",
+        "rivals",
+        "site",
+        "volume",
     )
 
     def __init__(self, host: Host, volume: int, offset: int, length: int) -> None:
@@ -122,7 +132,7 @@ class Host:
         if not site.open_to_hosts():
             self._where = 1 - self._where
             wait_ns = max(wait_ns, RETRY_NS)
-        elif not site.processor.pacing and len(self._under_way) < self.config.outstanding:
+        elif not site.pacing() and len(self._under_way) < self.config.outstanding:
             operation = self._choose()
             if operation is not None:
                 self._send(site, operation)
@@ -252,17 +262,17 @@ class Host:
 
     # The journal.
 
-    def journalled(self, site: HostSite, csn: int, change: Change) -> None:
+    def journalled(self, site_name: str, csn: int, change: Change) -> None:
         """Take note that a change has its csn; it must be one that this host asked for (O1)."""
         size = len(change.data)
         for operation in self._under_way:
             data = operation.data
-            if data is None or operation.site is not site:
+            if data is None or operation.site.name != site_name:
                 continue
             begin = change.offset - operation.offset
             if (
                 operation.volume == change.volume
-                and 0 <= begin
+                and begin >= 0
                 and begin + size <= operation.length
                 and data[begin : begin + size] == change.data
             ):
@@ -270,6 +280,6 @@ class Host:
                 return
         raise Violation(
             "O1",
-            f"csn {csn} at {site.name} writes {size} bytes at {change.offset} of volume "
+            f"csn {csn} at {site_name} writes {size} bytes at {change.offset} of volume "
             f"{change.volume} that no host asked for",
         )

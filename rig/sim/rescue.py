@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from emulator.clock import MILLISECOND_NS
 from emulator.copy.states import Role
 from emulator.node.processor import Processor
-from emulator.node.recovery import Replay, restore
 from emulator.node.requests import DiskRead, DiskWrite, NvsSave, NvsWrite
 from emulator.nvs.areas import MAP_START, RING_START, SLOT_BYTES, decode_superblock
-from emulator.nvs.recovery import Recovery
+from rig.sim.compare import first_difference
 from rig.sim.disk import pieces_of as disk_pieces
 from rig.sim.nvs import pieces_of as nvs_pieces
+from rig.sim.shape import GROUP, device_name, recover
 from rig.sim.violation import Violation
-from rig.sim.watch import first_difference
 
 if TYPE_CHECKING:
     from emulator.node.requests import ShellRequest
@@ -47,15 +46,11 @@ class Rescue:
         """Return the processor after its recovery."""
         assert self.body is not None
         site = self._site
-        sizes = {f"V{number}": len(disk) for number, disk in enumerate(self.disks)}
+        sizes = {device_name(number): len(disk) for number, disk in enumerate(self.disks)}
         ring_bytes, uri = site.nvs.ring_bytes, site.nvs.uri
         maps = self._read(MAP_START, RING_START - MAP_START)
         processor = Processor(site.site_config, sizes, ring_bytes, maps, Random(0).randbytes)
-        restore(processor, self.body, uri)
-        trim_lsn = self.body["trim_lsn"]
-        recovery = Recovery(self._read, ring_bytes, trim_lsn, uri)
-        processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
-        processor.start(Replay(processor, recovery, uri).run())
+        recover(processor, self.body, self._read, ring_bytes, uri)
         now_ns = 0
         while not processor.ready:
             now_ns += MILLISECOND_NS
@@ -86,7 +81,7 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
     if rescue.body is None:
         return False
     processor = rescue.start()
-    group = processor.groups["G"]
+    group = processor.groups[GROUP]
     generation = group.generation()
     if generation not in watch.history.branches:
         # Promoted this very moment; nothing was accepted in that generation.

@@ -83,7 +83,7 @@ def _gather(outcome: Outcome, world: World) -> None:
         "compared_images": watch.compared_images,
         "packets": sum(way.sent_packets for way in world.ways),
         "packet_bytes": sum(way.sent_bytes for way in world.ways),
-        "nvs_steps": sum(site.nvs.steps for site in world.sites),
+        **{f"nvs_steps_{site.name}": site.nvs.steps for site in world.sites},
     }
     digest = watch.digest
     digest.update(repr((outcome.facts, outcome.virtual_ns, outcome.events)).encode())

@@ -108,11 +108,13 @@ def from_text(text: str, name: str = "schedule") -> Schedule:
         raise BenchError(f"{name}: {error}") from error
     _known(name, tables, _TABLES)
     try:
-        rows = _shape(f"{name}: run", WorldConfig, tables["run"], without=("ways", "sites", "deeds"))
+        rows = _shape(
+            f"{name}: run", WorldConfig, tables["run"], without=("ways", "sites", "deeds")
+        )
         config = dataclasses.replace(
             rows,
-            ways=tuple(_way(name, tables, way) for way in ("A-B", "B-A")),
-            sites=tuple(_site(name, tables, site) for site in "AB"),
+            ways=(_way(name, tables, "A-B"), _way(name, tables, "B-A")),
+            sites=(_site(name, tables, "A"), _site(name, tables, "B")),
             deeds=tuple(_shape(f"{name}: at", Deed, row) for row in tables.get("at", ())),
         )
         faults = _faults(name, tables["fault"]) if "fault" in tables else None

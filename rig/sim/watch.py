@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from emulator.cache.tracks import TRACK_BITS
-from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.levels import AckLevel
 from emulator.copy.messages import decode_position, decode_text
-from emulator.copy.states import PairState, Role, guarantee
+from emulator.copy.states import PairState, Role
 from emulator.events import (
     CopyProgress,
     DiskFailed,
@@ -25,12 +23,12 @@ from emulator.events import (
     Recovered,
     RoleChanged,
 )
-from emulator.node.requests import NvsSave, NvsWrite
-from emulator.nvs.journal import EntryKind
 from emulator.record.changes import decode_head
 from emulator.wire.layout import RecordKind
-from rig.sim.entries import Seen, host_changes, seen_entries
-from rig.sim.history import Cursor, Entry, History, Images
+from rig.sim.compare import first_difference
+from rig.sim.history import Images
+from rig.sim.ledger import Known, Ledger
+from rig.sim.shape import GROUP
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -39,9 +37,7 @@ if TYPE_CHECKING:
     from emulator.copy.group import Group
     from emulator.node.processor import Processor
     from emulator.wire.checksum import Buffer
-    from rig.sim.host import Host
-    from rig.sim.nvs import Save
-    from rig.sim.site import Site
+    from rig.sim.shell import Shell
 
 # A whole comparison of images is made after each so many turns in which nothing was applied.
 LOOK_TURNS = 32
@@ -50,66 +46,31 @@ _CACHE_SLACK_TRACKS = 600
 """Images in the hands of one record or one disk write, which the bound does not count."""
 
 
-class _Known:
-    """What is known of one site besides what it says itself."""
-
-    def __init__(self) -> None:
-        self.submitted: dict[int, list[Seen]] = {}
-        """Number of a write to the store -> the journal entries in it."""
-        self.durable: dict[int, int] = {}
-        """Generation -> newest csn durable here, as primary or as secondary."""
-        self.said: dict[int, int] = {}
-        """Generation -> newest csn that was reported durable to the other site."""
-        self.answered_csn = 0
-        self.lineage = 0
-        self.cursor: Cursor
-        self.compared: tuple[object, ...] = ()
-        self.turns = 0
-
-
-class Watch:
+class Watch(Ledger):
     """All checkers of one run."""
 
     def __init__(self) -> None:
-        self.history = History()
-        self.host: Host
-        self.sites: dict[str, Site] = {}
-        self.marks: dict[str, int] = {}
+        super().__init__()
         self.digest = hashlib.blake2b(digest_size=16)
         self.compared_images = 0
         self.disk_failures: dict[str, int] = {}
-        self._known: dict[str, _Known] = {}
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}
-
-    def add(self, site: Site) -> None:
-        """Watch a site."""
-        self.sites[site.name] = site
-        known = self._known[site.name] = _Known()
-        known.cursor = Cursor(self.history)
-
-    def mark(self, name: str) -> None:
-        """Note that a branch that campaigns must reach was reached."""
-        self.marks[name] = self.marks.get(name, 0) + 1
-
-    def other(self, site: Site) -> Site:
-        """Return the site at the other end."""
-        return self.sites["B" if site.name == "A" else "A"]
 
     # Starts and deaths.
 
-    def starting(self, site: Site) -> None:
+    def starting(self, site: Shell) -> None:
         """A site has read its superblock."""
         group = site.group
         if site.nvs.body is None and group.role is Role.PRIMARY:
             # The first start, or one more after a crash before anything was saved.
             self.history.begin(group.generation(), [disk.live for disk in site.disks])
-        self._learn_lineage(site)
+        self.learn_lineage(site)
 
-    def started(self, site: Site) -> None:
+    def started(self, site: Shell) -> None:
         """A site has replayed its journal and saved: what it has must be what was promised."""
-        known, group = self._known[site.name], site.group
+        known, group = self.known[site.name], site.group
         known.submitted.clear()
-        self._learn_lineage(site)
+        self.learn_lineage(site)
         generation = group.generation()
         if group.role is Role.PRIMARY:
             if group.csn < known.answered_csn and group.ack is not AckLevel.VOLATILE:
@@ -131,81 +92,23 @@ class Watch:
             known.durable[acked.generation] = acked.csn
         self._compare(site)
 
-    def _cut(self, site: Site, generation: int, csn: int) -> None:
+    def _cut(self, site: Shell, generation: int, csn: int) -> None:
         branch = self.history.branches[generation]
         if branch.csn != csn:
             self.mark("unanswered writes lost")
             self.history.cut(generation, csn)
-            for known in self._known.values():
+            for known in self.known.values():
                 known.cursor.forget()
         for key in [key for key in self._epochs if key[0] == generation and key[1] > csn]:
             raise Violation("W1", f"{site.name} sent csn {key[1]} and restarted at csn {csn}")
 
-    def dying(self, site: Site) -> None:
+    def dying(self, site: Shell) -> None:
         """A site dies; another that must take over has to have a true past state (O3)."""
         self._compare(self.other(site))
 
-    def _learn_lineage(self, site: Site) -> None:
-        lineage = site.group.lineage
-        known = self._known[site.name]
-        if len(lineage) == known.lineage:
-            return
-        known.lineage = len(lineage)
-        for generation in lineage:
-            if generation.number not in self.history.branches:
-                self.mark("new generation")
-                self.history.fork(generation.number, generation.parent, generation.csn)
-
-    # The store.
-
-    def submitted(self, site: Site, request: NvsWrite) -> None:
-        """A site hands a write to its store."""
-        found = seen_entries(request)
-        self._known[site.name].submitted[request.number] = found
-        self._learn_lineage(site)
-        for seen in found:
-            if seen.kind != EntryKind.HOST:
-                continue
-            csn_first, changes = host_changes(seen, site.config.volumes)
-            entry = Entry(csn_first, seen.csn, changes)
-            for change in changes:
-                self.host.journalled(site, seen.csn, change)
-            self.history.append(seen.lineage, entry)
-
-    def durable(self, site: Site, request: Save) -> None:
-        """Something has become durable at a site."""
-        known = self._known[site.name]
-        if isinstance(request, NvsSave):
-            generation, csn, _chain = request.body["groups"]["G"]["acked"]
-            known.durable[generation] = max(known.durable.get(generation, 0), csn)
-            return
-        for seen in known.submitted.pop(request.number, ()):
-            if seen.kind == EntryKind.HOST or (
-                seen.kind == EntryKind.RECEIVED and decode_head(seen.payload).final
-            ):
-                known.durable[seen.lineage] = max(known.durable.get(seen.lineage, 0), seen.csn)
-
-    def durable_csn(self, site: Site, generation: int) -> int:
-        """Return up to which csn of a generation a site would know after a crash now."""
-        known = self._known[site.name]
-        branch = self.history.branches.get(generation)
-        found = known.durable.get(generation)
-        if found is None and branch is not None and branch.parent:
-            found = min(branch.fork_csn, self.durable_csn(site, branch.parent))
-        return found or 0
-
-    def answered_csn(self, site: Site) -> int:
-        """Return the newest csn that hosts of a site were told is complete."""
-        level = site.group.ack
-        return 0 if level is AckLevel.VOLATILE else self._known[site.name].answered_csn
-
-    def reported_csn(self, site: Site, generation: int) -> int:
-        """Return the newest csn that a site has reported durable."""
-        return self._known[site.name].said.get(generation, 0)
-
     # The line.
 
-    def sending(self, site: Site, kind: int, parts: Sequence[Buffer]) -> None:
+    def sending(self, site: Shell, kind: int, parts: Sequence[Buffer]) -> None:
         """A site gives a record to its link."""
         if kind == RecordKind.CHANGES:
             head = decode_head(parts[0])
@@ -220,42 +123,30 @@ class Watch:
             fields = decode_text(b"".join(parts))
             # What is said before the beginning of a copying is durable counts for nobody.
             if site.group.consistent or fields["base"] == site.group.copy_number:
-                self._reported(site, site.group.stream.acked.generation, fields["csn"])
+                self.reported(site, site.group.stream.acked.generation, fields["csn"])
         elif kind == RecordKind.POSITION and site.group.role is not Role.PRIMARY:
             position = decode_position(b"".join(parts)).position
-            self._reported(site, position.generation, position.csn)
-
-    def _reported(self, site: Site, generation: int, csn: int) -> None:
-        known = self._known[site.name]
-        if csn > self.durable_csn(site, generation):
-            raise Violation(
-                "L2",
-                f"{site.name} reports csn {csn} durable, which is at "
-                f"{self.durable_csn(site, generation)}",
-            )
-        if csn < known.said.get(generation, 0):
-            raise Violation("O4", f"{site.name} reports csn {csn} after {known.said[generation]}")
-        known.said[generation] = csn
+            self.reported(site, position.generation, position.csn)
 
     # Hosts.
 
-    def answered(self, site: Site, csn: int) -> None:
+    def answered(self, site: Shell, csn: int) -> None:
         """A host was told that its write is complete (A)."""
         group = site.group
         generation = group.generation()
         if csn > self.durable_csn(site, generation) and group.ack is not AckLevel.VOLATILE:
             raise Violation("A1", f"{site.name} answers csn {csn}, which is not durable there")
-        known = self._known[site.name]
+        known = self.known[site.name]
         if group.ack in _REMOTE and csn > self.durable_csn(self.other(site), generation):
             body = site.nvs.body
-            if body is not None and body["groups"]["G"]["state"] == PairState.DUPLEX.value:
+            if body is not None and body["groups"][GROUP]["state"] == PairState.DUPLEX.value:
                 raise Violation(
                     "A-honest", f"{site.name} answers csn {csn} alone, and says durably duplex"
                 )
             self.mark("answered alone")
         known.answered_csn = max(known.answered_csn, csn)
 
-    def contents(self, site: Site) -> Images | None:
+    def contents(self, site: Shell) -> Images | None:
         """Return what a host must read at a site now."""
         group = site.group
         if group.role is Role.PRIMARY:
@@ -263,11 +154,11 @@ class Watch:
         if not group.consistent:
             return None
         acked = group.stream.acked
-        return self._known[site.name].cursor.at(acked.generation, acked.csn)
+        return self.known[site.name].cursor.at(acked.generation, acked.csn)
 
     # Each turn.
 
-    def event(self, site: Site, event: Event) -> None:
+    def event(self, site: Shell, event: Event) -> None:
         """A site reports something."""
         self.digest.update(f"{site.scheduler.now_ns} {site.name} {event!r}\n".encode())
         match event:
@@ -293,12 +184,12 @@ class Watch:
             case _:
                 pass
 
-    def turned(self, site: Site) -> None:
+    def turned(self, site: Shell) -> None:
         """A site has ended a turn."""
         if not site.ready:
             return
-        known, group = self._known[site.name], site.group
-        self._learn_lineage(site)
+        known, group = self.known[site.name], site.group
+        self.learn_lineage(site)
         known.turns += 1
         stream = group.stream
         state = (group.role, group.generation(), group.consistent, stream.acked.csn)
@@ -309,7 +200,7 @@ class Watch:
             self._look_at_primary(site, group, known)
         self._look_at_bounds(site.processor)
 
-    def _look_at_primary(self, site: Site, group: Group, known: _Known) -> None:
+    def _look_at_primary(self, site: Shell, group: Group, known: Known) -> None:
         other = self.other(site)
         if other.ready and other.group.role is Role.PRIMARY:
             mine, theirs = group.generation(), other.group.generation()
@@ -331,14 +222,18 @@ class Watch:
         cache = processor.cache
         tracks = len(cache.clean) + len(cache.dirty) + cache.pinned_tracks
         if tracks > cache.tracks_max + _CACHE_SLACK_TRACKS:
-            raise Violation("L4", f"the cache holds {tracks} tracks, its bound is near {cache.tracks_max}")
+            raise Violation(
+                "L4", f"the cache holds {tracks} tracks, its bound is near {cache.tracks_max}"
+            )
         journal = processor.journal
         if journal.used_bytes() > journal.ring_bytes:
-            raise Violation("W3", f"{journal.used_bytes()} bytes lie in a ring of {journal.ring_bytes}")
+            raise Violation(
+                "W3", f"{journal.used_bytes()} bytes lie in a ring of {journal.ring_bytes}"
+            )
 
     # Images.
 
-    def _compare(self, site: Site) -> None:
+    def _compare(self, site: Shell) -> None:
         """Compare what a site would serve with the true contents at its position (O3)."""
         if not site.ready:
             return
@@ -361,27 +256,3 @@ class Watch:
                 f"{site.name} ({group.role.value}) at csn {csn}: track {track} of volume {volume} "
                 f"is not what it was then",
             )
-
-
-def first_difference(
-    processor: Processor, disks: Sequence[bytearray], expected: Images
-) -> tuple[int, int] | None:
-    """Return the first (volume, track) whose newest contents are not the expected ones."""
-    peek = processor.cache.peek
-    for volume, image in enumerate(expected):
-        size = len(image)
-        disk = memoryview(disks[volume])
-        for track, start in enumerate(range(0, size, TRACK_BYTES)):
-            end = min(start + TRACK_BYTES, size)
-            cached = peek(volume << TRACK_BITS | track)
-            if cached is None:
-                if disk[start:end] != image[start:end]:
-                    return volume, track
-            elif cached[: end - start] != image[start:end]:
-                return volume, track
-    return None
-
-
-def promise(group: Group) -> str:
-    """Return what a group's state promises (V1)."""
-    return guarantee(group.role, group.state, group.ack, consistent=group.consistent)

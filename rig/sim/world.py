@@ -18,6 +18,7 @@ from rig.sim.host import Host
 from rig.sim.line import Way
 from rig.sim.rescue import look
 from rig.sim.scheduler import Scheduler
+from rig.sim.shape import GROUP
 from rig.sim.site import Site
 from rig.sim.violation import Violation
 from rig.sim.watch import Watch
@@ -29,7 +30,7 @@ LIVENESS_NS = 90 * SECOND_NS
 EVENTS_MAX = 400_000
 ROLE_NS = 2 * SECOND_NS
 ROLE_RETRY_NS = 200 * MILLISECOND_NS
-RESCUES = 3
+RESCUES = 4
 """How often a run looks at what each site would find if it lost power now."""
 LOOK_NS = 50 * MILLISECOND_NS
 
@@ -65,6 +66,7 @@ class World:
         self.host = Host(config, self.scheduler, Random(f"{seed}/host"), list(self.sites))
         self.watch.host = self.host
         self._rescue_dice = Random(f"{seed}/rescue")
+        self._rescues = 0
         self._rescue_ns = max(SECOND_NS, config.writes * config.think_ns) // RESCUES
         self.scheduler.after(self._rescue_ns // 2, self._rescue)
         for deed in config.deeds:
@@ -104,7 +106,7 @@ class World:
         self.scheduler.after(deed.for_ns, do)
 
     def _site(self, name: str) -> Site:
-        return self.watch.sites[name]
+        return self.sites["AB".index(name)]
 
     def _do_crash(self, deed: Deed) -> None:
         power, pattern = deed.figures
@@ -142,16 +144,15 @@ class World:
         """Order it again until it is done: an operator waits until the pair is duplex."""
         for site in self.sites:
             if site.primary() and site.name != target and not site.paused:
-                site.order(verb="role", group="G", primary=target)
+                site.order(verb="role", group=GROUP, primary=target)
                 if self.scheduler.now_ns < limit_ns:
-                    self.scheduler.after(
-                        ROLE_RETRY_NS, lambda: self._hand_over(target, limit_ns)
-                    )
+                    self.scheduler.after(ROLE_RETRY_NS, lambda: self._hand_over(target, limit_ns))
 
     def _rescue(self) -> None:
         """Look now and then at what each site would find if it lost power."""
         dice = self._rescue_dice
-        if self.liveness:
+        self._rescues += 1
+        if self.liveness or self._rescues > RESCUES:
             return
         for site in self.sites:
             if site.ready:
@@ -169,7 +170,7 @@ class World:
     def _order_primary(self, verb: str) -> None:
         for site in self.sites:
             if site.primary() and not site.paused:
-                site.order(verb=verb, group="G")
+                site.order(verb=verb, group=GROUP)
 
     # The run.
 
@@ -222,9 +223,9 @@ class World:
         for site in self.sites:
             if site.primary():
                 if site.group.suspended:
-                    site.order(verb="resume", group="G")
+                    site.order(verb="resume", group=GROUP)
                 if site.group.frozen:
-                    site.order(verb="run", group="G")
+                    site.order(verb="run", group=GROUP)
         self.scheduler.after(2 * SECOND_NS, self._operator_looks)
 
     def converged(self) -> bool:
@@ -270,7 +271,7 @@ class World:
                 if disk.durable != image:
                     raise Violation("W2", f"disk {number} of {site.name} is not what it must be")
             status = self._status(site)
-            said = status["groups"]["G"]
+            said = status["groups"][GROUP]
             if any(said["lag"].values()) or said["copy"]["dirty_tracks"]:
                 raise Violation("V3", f"{site.name} is idle and says {said['lag']}")
             if group.role is Role.PRIMARY and not said["guarantee"].startswith("DUPLEX-"):

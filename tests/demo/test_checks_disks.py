@@ -1,4 +1,4 @@
-"""Checks of images: each holds on a good pair, and fails on one byte that is not as it should be."""
+"""Checks of images: each holds on a good pair, and fails on one byte that is wrong."""
 
 import random
 import shutil
@@ -106,7 +106,9 @@ def file_system(request, tmp_path, monkeypatch):
     if image.find_tool(tool) is None:
         pytest.skip(f"no {tool} here")
     if request.param == "FAT16":
-        monkeypatch.setattr(image, "find_tool", lambda name: shutil.which(name) if name != "mke2fs" else None)
+        monkeypatch.setattr(
+            image, "find_tool", lambda name: shutil.which(name) if name != "mke2fs" else None
+        )
     path = tmp_path / "fs.img"
     made = image.make_file_system(path, 3)
     if made.kind != request.param:

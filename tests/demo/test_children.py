@@ -22,8 +22,8 @@ signal.pause()
 """
 
 
-def start(tmp_path, text):
-    return Child("the thing", [sys.executable, "-c", text], tmp_path / "log")
+def start(tmp_path, text, **more):
+    return Child("the thing", [sys.executable, "-c", text], tmp_path / "log", **more)
 
 
 def ready(child):
@@ -78,10 +78,16 @@ def test_a_killed_child_ended_as_wanted(tmp_path):
         os.kill(child.pid, 0)
 
 
-def test_a_child_may_finish_and_say_how(tmp_path):
-    child = start(tmp_path, ENDS)
+def test_a_child_that_may_finish_does_so_well_or_is_told(tmp_path):
+    child = start(tmp_path, "print('{}')", may_finish=True)
     child._process.wait()
+    child.check_running()  # whoever looks first, it is no failure
     assert child.has_ended()
+    assert child.ending.as_wanted
+    child = start(tmp_path, ENDS, may_finish=True)
+    child._process.wait()
+    with pytest.raises(ChildEnded, match="exit code 7"):
+        child.has_ended()
     assert not child.ending.as_wanted
 
 
@@ -106,9 +112,9 @@ def test_events_of_all_mouths_are_merged_by_time(tmp_path):
     assert [(e["site"], e["event"]) for e in merged if "event" in e] == [
         ("A", "x"),
         ("A", "text"),
+        ("A", "text"),
+        ("A", "text"),
         ("B", "y"),
-        ("A", "text"),
-        ("A", "text"),
         ("demo", "line-cut"),
     ]
     assert merged[-1]["time_ns"] == noted_ns

@@ -1,4 +1,4 @@
-"""The line box: pyserial at both ports, bytes whole and paced, cut and healed, counted to the last."""
+"""The line box, with pyserial at its ports: whole, paced, cut, healed, and counted to the last."""
 
 import random
 import threading

@@ -25,6 +25,7 @@ class Story:
             seed,
             loss=dice.choice([0, 0, 0.02, 0.1]),
             slow_ns=dice.choice([50_000, 300_000, 3_000_000]),
+            ring_bytes=dice.choice([520_000, 704_000, 1 << 21]),
             ack=ack,
             on_link_loss=policy,
         )
@@ -133,6 +134,25 @@ class Story:
             self.write()
         self.world.rest(self.dice.random())
 
+    def burst(self) -> None:
+        """Write more than the journal holds, mostly while the line is down."""
+        down = self.dice.random() < 0.7
+        self.say(f"burst, line {'down' if down else 'up'}")
+        if down:
+            self.world.cut(silent=self.dice.random() < 0.3)
+        for _ in range(self.dice.randrange(6, 20)):
+            if self.primary is self.host.site and len(self.host.open) < 40:
+                volume = self.dice.randrange(2)
+                length = self.dice.choice([30_000, 60_000, SIZE[volume]])
+                offset = self.dice.randrange(SIZE[volume] - length + 1)
+                if self.dice.random() < 0.1:
+                    self.host.zero(volume, 0, SIZE[volume])
+                elif not self.primary.processor.pacing:
+                    self.host.write(volume, offset, self.dice.randbytes(length))
+            self.world.rest(self.dice.random() * 10)
+        if down:
+            self.world.heal()
+
     def freeze(self) -> None:
         if (site := self.primary) is None:
             return
@@ -184,6 +204,7 @@ class Story:
             (self.check_ghost, 4),
             (self.crash, 4),
             (self.cut, 4),
+            (self.burst, 2),
             (self.freeze, 2),
             (self.suspend, 1),
             (self.hand_over, 2),

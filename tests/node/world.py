@@ -21,7 +21,7 @@ from emulator.node.config import (
     SiteConfig,
 )
 from emulator.node.processor import Processor
-from emulator.node.recovery import Replay, first_start, restore
+from emulator.node.recovery import first_start, restore, start_replay
 from emulator.node.requests import DiskFlush, DiskRead, DiskWrite, NvsRead, NvsSave, NvsWrite
 from emulator.nvs.areas import (
     MAP_START,
@@ -34,7 +34,6 @@ from emulator.nvs.recovery import Recovery
 
 SECTOR = 512
 SIZES = {"vol0": 48 * TRACK_BYTES, "vol1": 20 * TRACK_BYTES + 3 * SECTOR}
-RING_BYTES = 704_000
 MTU_BYTES = 16_000
 PAIR = {"A": "B", "B": "A"}
 
@@ -133,17 +132,15 @@ class Site:
         self.sequence = superblock.sequence if superblock else 0
         entropy = random.Random(f"{self.world.seed}/{self.config.name}/{self.life}").randbytes
         maps = bytes(self.nvs.now[MAP_START:RING_START])
-        processor = Processor(self.config, dict(SIZES), RING_BYTES, maps, entropy)
+        ring_bytes = self.world.ring_bytes
+        processor = Processor(self.config, dict(SIZES), ring_bytes, maps, entropy)
         self.processor = processor
-        trim_lsn = 0
-        if superblock is None:
+        body = superblock.body if superblock else None
+        if body is None:
             first_start(processor)
         else:
-            restore(processor, superblock.body, "nvs")
-            trim_lsn = superblock.body["trim_lsn"]
-        recovery = Recovery(self.read_nvs, RING_BYTES, trim_lsn, "nvs")
-        processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
-        processor.start(Replay(processor, recovery, "nvs").run())
+            restore(processor, body, "nvs")
+        start_replay(processor, body, self.read_nvs, ring_bytes, "nvs")
         self.watch(self)
 
     def crash(self, *, power: bool) -> None:
@@ -233,7 +230,7 @@ class Site:
                     self._queue(f"write {request.device}", request)
 
     def _entries(self, request: NvsRead) -> list:
-        recovery = Recovery(self.read_nvs, RING_BYTES, request.first_lsn, "nvs")
+        recovery = Recovery(self.read_nvs, self.world.ring_bytes, request.first_lsn, "nvs")
         found = []
         for entry in recovery.entries():
             if entry.head.lsn >= request.end_lsn:
@@ -342,8 +339,11 @@ class Site:
 class World:
     """Both sites, the line between them, and the clock."""
 
-    def __init__(self, seed: object, *, loss: float = 0.0, slow_ns: int = 0, **changes) -> None:
+    def __init__(
+        self, seed: object, *, loss: float = 0.0, slow_ns: int = 0, ring_bytes=704_000, **changes
+    ) -> None:
         self.seed = seed
+        self.ring_bytes = ring_bytes
         self.dice = random.Random(f"world/{seed}")
         self.now_ns = 1000 * SECOND_NS
         self.loss = loss
@@ -359,7 +359,7 @@ class World:
             contents = [self.dice.randbytes(size) for size in SIZES.values()]
             disks = [Medium(0, data) for data in contents]
             config = site_config(name, **changes)
-            self.sites[name] = Site(self, config, Medium(RING_START + RING_BYTES), disks)
+            self.sites[name] = Site(self, config, Medium(RING_START + ring_bytes), disks)
         self.a, self.b = self.sites.values()
 
     def start(self) -> "World":

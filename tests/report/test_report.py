@@ -2,7 +2,7 @@
 
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -85,7 +85,15 @@ def test_text_says_everything_within_its_width():
     found.checks.append(Check("long", Outcome.HELD, "word " * 60))
     lines = list(as_lines(found))
     text = "\n".join(lines)
-    for wanted in ("a run", "seed", "not sealed", "came back", "no e2fsck here", "4MiB", "run.json"):
+    for wanted in (
+        "a run",
+        "seed",
+        "not sealed",
+        "came back",
+        "no e2fsck here",
+        "4MiB",
+        "run.json",
+    ):
         assert wanted in text
     assert re.search(r"failed +came back", text)
     assert max(map(len, lines)) <= WIDTH
@@ -101,7 +109,14 @@ def test_the_page_is_whole_and_needs_nothing_else():
     assert not re.search(r"https?://|@import|url\(", page)
     assert "prefers-color-scheme: dark" in page
     assert "$" not in page
-    for wanted in ("FAIL: 1 of 2", "not sealed", "2. go on", "link changed", "line cut", "12 of 12"):
+    for wanted in (
+        "FAIL: 1 of 2",
+        "not sealed",
+        "2. go on",
+        "link changed",
+        "line cut",
+        "12 of 12",
+    ):
         assert wanted in page
 
 
@@ -124,7 +139,7 @@ def test_whatever_a_run_says_is_escaped():
 
 
 def drawn(picture):
-    return ElementTree.fromstring(picture)
+    return ET.fromstring(picture)
 
 
 def test_a_chart_shows_curve_gap_and_trouble():
@@ -152,7 +167,7 @@ def test_a_chart_shows_curve_gap_and_trouble():
 @pytest.mark.parametrize("points", [[], [(0, None)], [(0, 0)], [(5 * SECOND_NS, 10**12)]])
 def test_a_chart_of_little_or_much_is_still_a_chart(points):
     picture = drawn(chart(series(*points), [], SECOND_NS))
-    assert len([node for node in picture.iter("line")]) <= 8
+    assert len(list(picture.iter("line"))) <= 8
 
 
 def test_labels_of_troubles_close_to_each_other_do_not_lie_on_one_another():

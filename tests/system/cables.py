@@ -11,6 +11,7 @@ import socket
 import threading
 import tty
 from pathlib import Path
+from typing import Self
 
 from tests.system.sites import free_ports, udp_line
 
@@ -27,7 +28,7 @@ class Cable:
         self._thread = threading.Thread(target=self._run, name="cable", daemon=True)
         self.dropped = 0
 
-    def __enter__(self) -> "Cable":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -1,7 +1,5 @@
 """ack = remote-nvs: a write is acknowledged when the other site has it, or honestly without."""
 
-import os
-
 import pytest
 
 from emulator.errors import TimeLimitError
@@ -25,8 +23,8 @@ def test_acknowledged_writes_survive_the_loss_of_the_primary(two_sites, tmp_path
     with Load(bench.a, tmp_path / "writes") as load:
         load.await_acknowledged(300)
         bench.a.kill()
-    os.unlink(bench.a.image)
-    os.unlink(bench.a.nvs)
+    bench.a.image.unlink()
+    bench.a.nvs.unlink()
     bench.b.order("role", primary="B", force="site A burnt down")
     load.site = bench.b
     assert load.verify().acknowledged >= 300

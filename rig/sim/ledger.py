@@ -1,0 +1,136 @@
+"""What is known of the sites besides what they say: the history, and what is durable where.
+
+Fed with what goes to the stores and what is sent; `watch.py` judges by it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.copy.levels import AckLevel
+from emulator.node.requests import NvsSave, NvsWrite
+from emulator.nvs.journal import EntryKind
+from emulator.record.changes import decode_head
+from rig.sim.entries import Seen, host_changes, seen_entries
+from rig.sim.history import Cursor, Entry, History
+from rig.sim.shape import GROUP
+from rig.sim.violation import Violation
+
+if TYPE_CHECKING:
+    from rig.sim.host import Host
+    from rig.sim.nvs import Save
+    from rig.sim.shell import Shell
+
+
+class Known:
+    """What is known of one site besides what it says itself."""
+
+    def __init__(self) -> None:
+        self.submitted: dict[int, list[Seen]] = {}
+        """Number of a write to the store -> the journal entries in it."""
+        self.durable: dict[int, int] = {}
+        """Generation -> newest csn durable here, as primary or as secondary."""
+        self.said: dict[int, int] = {}
+        """Generation -> newest csn that was reported durable to the other site."""
+        self.answered_csn = 0
+        self.lineage = 0
+        self.cursor: Cursor
+        self.compared: tuple[object, ...] = ()
+        self.turns = 0
+
+
+class Ledger:
+    """The true history of a run, and how far each site has come in it."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.host: Host
+        self.sites: dict[str, Shell] = {}
+        self.known: dict[str, Known] = {}
+        self.marks: dict[str, int] = {}
+
+    def add(self, site: Shell) -> None:
+        """Watch a site."""
+        self.sites[site.name] = site
+        known = self.known[site.name] = Known()
+        known.cursor = Cursor(self.history)
+
+    def mark(self, name: str) -> None:
+        """Note that a branch that campaigns must reach was reached."""
+        self.marks[name] = self.marks.get(name, 0) + 1
+
+    def other(self, site: Shell) -> Shell:
+        """Return the site at the other end."""
+        return self.sites["B" if site.name == "A" else "A"]
+
+    def learn_lineage(self, site: Shell) -> None:
+        """Take note of generations that a site has begun."""
+        lineage = site.group.lineage
+        known = self.known[site.name]
+        if len(lineage) == known.lineage:
+            return
+        known.lineage = len(lineage)
+        for generation in lineage:
+            if generation.number not in self.history.branches:
+                self.mark("new generation")
+                self.history.fork(generation.number, generation.parent, generation.csn)
+
+    # The store.
+
+    def submitted(self, site: Shell, request: NvsWrite) -> None:
+        """A site hands a write to its store."""
+        found = seen_entries(request)
+        self.known[site.name].submitted[request.number] = found
+        self.learn_lineage(site)
+        for seen in found:
+            if seen.kind != EntryKind.HOST:
+                continue
+            csn_first, changes = host_changes(seen, site.config.volumes)
+            entry = Entry(csn_first, seen.csn, changes)
+            for change in changes:
+                self.host.journalled(site.name, seen.csn, change)
+            self.history.append(seen.lineage, entry)
+
+    def durable(self, site: Shell, request: Save) -> None:
+        """Something has become durable at a site."""
+        known = self.known[site.name]
+        if isinstance(request, NvsSave):
+            generation, csn, _chain = request.body["groups"][GROUP]["acked"]
+            known.durable[generation] = max(known.durable.get(generation, 0), csn)
+            return
+        for seen in known.submitted.pop(request.number, ()):
+            if seen.kind == EntryKind.HOST or (
+                seen.kind == EntryKind.RECEIVED and decode_head(seen.payload).final
+            ):
+                known.durable[seen.lineage] = max(known.durable.get(seen.lineage, 0), seen.csn)
+
+    def durable_csn(self, site: Shell, generation: int) -> int:
+        """Return up to which csn of a generation a site would know after a crash now."""
+        known = self.known[site.name]
+        branch = self.history.branches.get(generation)
+        found = known.durable.get(generation)
+        if found is None and branch is not None and branch.parent:
+            found = min(branch.fork_csn, self.durable_csn(site, branch.parent))
+        return found or 0
+
+    def answered_csn(self, site: Shell) -> int:
+        """Return the newest csn that hosts of a site were told is complete."""
+        level = site.group.ack
+        return 0 if level is AckLevel.VOLATILE else self.known[site.name].answered_csn
+
+    def reported_csn(self, site: Shell, generation: int) -> int:
+        """Return the newest csn that a site has reported durable."""
+        return self.known[site.name].said.get(generation, 0)
+
+    def reported(self, site: Shell, generation: int, csn: int) -> None:
+        """A site tells the other one what is durable (L2, O4)."""
+        known = self.known[site.name]
+        if csn > self.durable_csn(site, generation):
+            raise Violation(
+                "L2",
+                f"{site.name} reports csn {csn} durable, which is at "
+                f"{self.durable_csn(site, generation)}",
+            )
+        if csn < known.said.get(generation, 0):
+            raise Violation("O4", f"{site.name} reports csn {csn} after {known.said[generation]}")
+        known.said[generation] = csn

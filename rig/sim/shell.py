@@ -1,0 +1,192 @@
+"""The shell of a simulated site: one turn after another, in virtual time.
+
+Does what `emulator/node/runtime.py` does, in the same order: take what hosts, disks, the store
+and the line have brought, turn, carry out, complete, background, send. The site may die in the
+middle of a turn. Leaves starting, dying and the outside world to `site.py`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from emulator.channel.blocks import Outcome
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
+from emulator.errors import DeviceError
+from emulator.node.requests import NvsRead, NvsSave, NvsWrite
+from rig.sim.disk import SimulatedDisk
+from rig.sim.nvs import SimulatedNvs
+from rig.sim.shape import GROUP, LINK, WatchedProcessor, device_name, read_journal, site_config
+from rig.sim.violation import Violation
+
+if TYPE_CHECKING:
+    from emulator.copy.group import Group
+    from emulator.node.processor import Processor
+    from rig.faults.plan import Plan
+    from rig.sim.config import SiteHardware, WorldConfig
+    from rig.sim.host import Operation
+    from rig.sim.line import Way
+    from rig.sim.scheduler import Scheduler
+    from rig.sim.watch import Watch
+
+BURST = 64
+# A turn of the production loop takes some microseconds; a site that is busy turns again after it.
+TURN_NS = 20 * MICROSECOND_NS
+# A deadline that has passed and moves nothing would take a whole processor.
+IDLE_TURNS_MAX = 300
+START_TURN_NS = 10 * MILLISECOND_NS
+
+
+class Shell:
+    """What turns a processor; `processor` is replaced at each start."""
+
+    def __init__(
+        self,
+        name: str,
+        config: WorldConfig,
+        hardware: SiteHardware,
+        scheduler: Scheduler,
+        plan: Plan,
+        way_out: Way,
+        watch: Watch,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.site_config = site_config(name, config, hardware.cache_bytes)
+        self.scheduler = scheduler
+        self.watch = watch
+        self.way_out = way_out
+        self.nvs = SimulatedNvs(name, hardware, scheduler, plan, config.seed)
+        self.disks = [
+            SimulatedDisk(f"{name}.{number}", size, hardware, scheduler, plan, config.seed)
+            for number, size in enumerate(config.volumes)
+        ]
+        self.processor: WatchedProcessor
+        self.life = 0
+        self.running = False
+        self.ready = False
+        self.paused = False
+        self.carrier = True
+        self.served = False
+        """Whether the start has got as far as its last save."""
+        self.inbox: list[bytes] = []
+        self.done: list[tuple[Any, object]] = []
+        self.asked: list[Operation] = []
+        self.left: deque[bytes] = deque()
+        self.wake_ns: int | None = None
+        self.disk_errors = 0
+        self._wake_serial = 0
+        self._idle_turns = 0
+
+    @property
+    def group(self) -> Group:
+        """The group of the volumes."""
+        return self.processor.groups[GROUP]
+
+    def go_on_starting(self) -> None:
+        """Go on after the journal was replayed."""
+        raise NotImplementedError
+
+    def wake(self, time_ns: int) -> None:
+        """Have a turn at this time, if none comes earlier."""
+        if not self.running or (self.wake_ns is not None and self.wake_ns <= time_ns):
+            return
+        self.wake_ns = time_ns
+        self._wake_serial += 1
+        serial = self._wake_serial
+        self.scheduler.at(time_ns, lambda: self._woken(serial))
+
+    def _woken(self, serial: int) -> None:
+        if serial == self._wake_serial and self.wake_ns is not None:
+            self.wake_ns = None
+            if self.running and not self.paused:
+                self._turn()
+
+    def _turn(self) -> None:
+        processor, life, now_ns = self.processor, self.life, self.scheduler.now_ns
+        self._take(processor, now_ns)
+        processor.turn(now_ns)
+        self._carry_out(processor, life, now_ns)
+        if life != self.life:
+            return
+        processor.complete(now_ns)
+        processor.background(now_ns)
+        self._carry_out(processor, life, now_ns)
+        if life != self.life:
+            return
+        more, due_ns = self._send(processor, now_ns)
+        for event in processor.take_events():
+            self.watch.event(self, event)
+        if processor.ready and not self.served:
+            self.go_on_starting()
+        self.watch.turned(self)
+        if due_ns <= now_ns and not more:
+            self._idle_turns += 1
+            if self._idle_turns > IDLE_TURNS_MAX:
+                raise Violation("resources", f"{self.name} turns without end and does nothing")
+        else:
+            self._idle_turns = 0
+        if more or processor.busy():
+            due_ns = now_ns + TURN_NS
+        elif not self.ready:
+            # The production shell waits this long at most while it recovers.
+            due_ns = min(due_ns, now_ns + START_TURN_NS)
+        self.wake(max(due_ns, now_ns + TURN_NS))
+
+    def _take(self, processor: Processor, now_ns: int) -> None:
+        done, self.done = self.done, []
+        for request, result in done:
+            processor.completed(request, result, now_ns)
+            self.disk_errors += isinstance(result, DeviceError)
+        asked, self.asked = self.asked, []
+        if asked:
+            processor.host_spoke(now_ns)
+        for operation in asked:
+            self._begin(processor, operation)
+        inbox, self.inbox = self.inbox, []
+        if inbox:
+            processor.links[LINK].receive(inbox, now_ns)
+
+    def _begin(self, processor: Processor, operation: Operation) -> None:
+        volume = processor.volumes[device_name(operation.volume)]
+        if operation.data is None:
+            found = volume.read(operation.offset, operation.length, operation, 0)
+            if found is not None:
+                operation.completed(0, Outcome.DONE, found)
+        elif operation.data.count(0) == operation.length:
+            volume.zero(operation.offset, operation.length, operation, 0)
+        else:
+            volume.write(operation.offset, operation.data, operation, 0)
+
+    def _carry_out(self, processor: Processor, life: int, now_ns: int) -> None:
+        for request in processor.take_requests():
+            if isinstance(request, NvsWrite):
+                self.watch.submitted(self, request)
+                self.nvs.submit(request)
+            elif isinstance(request, NvsSave):
+                self.nvs.submit(request)
+            elif isinstance(request, NvsRead):
+                entries = read_journal(self.nvs.read, self.nvs.ring_bytes, self.nvs.uri, request)
+                processor.completed(request, entries, now_ns)
+            else:
+                self.disks[request.device].submit(request)
+            if life != self.life:
+                return
+
+    def _send(self, processor: Processor, now_ns: int) -> tuple[bool, int]:
+        """Give the line what it takes; return whether there is more, and when to look again."""
+        due_ns = processor.next_deadline_ns()
+        if not (self.ready and self.carrier):
+            return False, due_ns
+        end, way = processor.links[LINK], self.way_out
+        end.wake(now_ns)
+        more = False
+        if not self.left:
+            self.left.extend(end.machine.outgoing(now_ns, BURST))
+            more = len(self.left) == BURST
+        while self.left and way.room_ns() <= now_ns:
+            way.put(self.left.popleft())
+        due_ns = processor.next_deadline_ns()
+        if self.left:
+            return False, min(due_ns, way.room_ns()) if due_ns > now_ns else way.room_ns()
+        return more, due_ns
