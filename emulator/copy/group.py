@@ -131,12 +131,17 @@ class Group:
 
     def admit(self, length: int) -> int:
         """Give a host write its csn (O1) and its promise of journal room; `can_accept` held."""
+        batches = self._batches
+        begin = not batches or batches[-1].size_bytes >= ENTRY_BYTES_MAX
+        if begin and batches and self.noting() and self.stream.full():
+            # One turn may bring more than an epoch may hold, or the other site could take.
+            self.flush_batches()
+            self.stream.close_epoch(self.csn)
         reserved = 2 * (length + CHANGE_BYTES_MAX)
         self._reserved_bytes += reserved
         self.services.journal.reserved_bytes += reserved
         self.csn = csn = self.csn + 1
-        batches = self._batches
-        if not batches or batches[-1].size_bytes >= ENTRY_BYTES_MAX:
+        if begin:
             batches.append(_Batch(csn))
         batches[-1].csn_last = csn
         return csn
@@ -181,7 +186,8 @@ class Group:
         batch = self._batches[-1]
         encode_zeros(batch.parts, volume.index, track, tracks)
         batch.changes += 1
-        batch.size_bytes += 16
+        # Not in bytes: zeros weigh nothing in the journal, but an entry and an epoch should end.
+        batch.size_bytes += 64 * tracks
         cache = self.services.cache
         lsn = self.services.journal.tail_lsn
         key = volume.site_index << TRACK_BITS | track

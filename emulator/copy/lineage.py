@@ -11,6 +11,12 @@ from typing import Any, NamedTuple
 from emulator.errors import PeerError
 from emulator.wire.checksum import CHAIN_BYTES, CHAIN_NONE
 
+_NUMBER_MAX = (1 << 64) - 1
+# Older ones are forgotten: a site that was away for so many changes of role is refused as
+# unrelated. The superblock has room for this many.
+GENERATIONS_MAX = 64
+REASON_CHARS_MAX = 100
+
 
 class Generation(NamedTuple):
     """One life of a primary: who it was, and where it forked off."""
@@ -63,14 +69,22 @@ def decode_lineage(rows: object) -> list[Generation]:
     """Return a lineage from JSON, or raise PeerError."""
     try:
         found = [
-            Generation(int(number), int(parent), int(csn), bytes.fromhex(chain), str(reason))
+            Generation(
+                int(number),
+                int(parent),
+                int(csn),
+                bytes.fromhex(chain),
+                str(reason)[:REASON_CHARS_MAX],
+            )
             for number, parent, csn, chain, reason in rows  # type: ignore[attr-defined]
         ]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PeerError(f"the peer's lineage does not parse: {error}") from error
+    if any(not 0 <= value <= _NUMBER_MAX for row in found for value in row[:3]):
+        raise PeerError("the peer's lineage has a number out of range")
     if any(len(generation.chain) != CHAIN_BYTES for generation in found):
         raise PeerError("the peer's lineage has a chain hash of the wrong length")
-    return found
+    return found[-GENERATIONS_MAX:]
 
 
 def relation(
@@ -83,7 +97,8 @@ def relation(
     """Return what a secondary at `peer` is to a primary whose newest csn is `head.csn`.
 
     `known` gives the chain hash at each csn that the primary can still prove: the last
-    acknowledged position and every closed epoch that the journal keeps.
+    acknowledged position and every closed epoch that the journal keeps, up to the peer's csn.
+    Behind the first of these, a secondary of this primary can stand nowhere else.
     """
     if not theirs:
         return Ancestry.EMPTY
@@ -96,12 +111,11 @@ def relation(
         child = ours[numbers.index(peer.generation) + 1]
         if peer.csn > child.csn or (peer.csn == child.csn and peer.chain != child.chain):
             return Ancestry.FORK
-        known = {**known, child.csn: child.chain}
     if peer.csn > head.csn:
         return Ancestry.AHEAD
     chain = known.get(peer.csn)
     if chain is None:
-        return Ancestry.TRIMMED
+        return Ancestry.TRIMMED if peer.csn < min(known) else Ancestry.FORK
     if chain != peer.chain:
         return Ancestry.FORK
     return Ancestry.SAME if peer.csn == head.csn else Ancestry.BEHIND

@@ -89,7 +89,7 @@ def decode_position(data: Buffer) -> PeerPosition:
     try:
         volumes = [(str(name), int(size)) for name, size in fields["volumes"]]
         group, role = str(fields["group"]), str(fields["role"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PeerError(f"the peer's position lacks a field: {error}") from error
     return PeerPosition(
         group,

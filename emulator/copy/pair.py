@@ -9,7 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator.copy.group import Group
-from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
+from emulator.copy.lineage import (
+    GENERATIONS_MAX,
+    REASON_CHARS_MAX,
+    Generation,
+    Position,
+    decode_lineage,
+    encode_lineage,
+)
 from emulator.copy.messages import (
     PeerPosition,
     chain,
@@ -116,6 +123,7 @@ class Pair:
         group = self.group
         self.peer = peer
         self.standing.heard(peer.role)
+        self.secondary.peer_lineage = peer.lineage
         sizes = [volume.size_bytes for volume in group.volumes]
         if peer.group != group.name or [size for _name, size in peer.volumes] != sizes:
             self._mismatch(
@@ -249,7 +257,10 @@ class Pair:
     def _take(self, fields: dict[str, Any]) -> None:
         group = self.group
         offered = Position(number(fields, "generation"), number(fields, "csn"), chain(fields))
+        lineage = decode_lineage(fields.get("lineage"))
         if group.role is Role.SECONDARY and group.consistent and offered == group.stream.acked:
+            if lineage and lineage[-1].number == offered.generation:
+                group.lineage = lineage
             self.services.start(self._promote("handed over by the other site", self._session))
         elif group.role is not Role.PRIMARY and not any(
             # An offer may come twice; this one was taken, and the role has gone on since.
@@ -265,10 +276,15 @@ class Pair:
         """Begin a new generation, durable before the first host write is taken (R1, R2)."""
         group = self.group
         acked = group.stream.acked
+        self.secondary.retire()
         generation = Generation(
-            self.services.fresh_number(), group.generation(), acked.csn, acked.chain, reason
+            self.services.fresh_number(),
+            acked.generation,
+            acked.csn,
+            acked.chain,
+            reason[:REASON_CHARS_MAX],
         )
-        group.lineage = [*group.lineage, generation]
+        group.lineage = [*group.lineage, generation][-GENERATIONS_MAX:]
         group.stream.restart_at(Position(generation.number, acked.csn, acked.chain))
         group.csn = group.durable_csn = acked.csn
         group.role = Role.PRIMARY
@@ -293,6 +309,14 @@ class Pair:
             self.services.start(self._force(reason, answer))
 
     def _force(self, reason: str, answer: _Answer) -> Step:
+        group = self.group
+        # Nothing more is taken from the other site, and all that was taken is applied first.
+        self.services.link_refuse(group.link, "this site becomes primary by force")
+        yield Until(lambda: not self._up)
+        yield Until(self.secondary.settled)
+        if group.role is Role.PRIMARY or not group.consistent:
+            answer(f"{group.name} has changed meanwhile; it is {group.role.value} now")
+            return
         yield from self._promote(f"forced: {reason}", None)
         self.services.link_refuse(self.group.link, "this site became primary by force")
         answer(None)

@@ -6,28 +6,37 @@ began on is gone.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.copy.group import Group
-from emulator.copy.lineage import Ancestry, Position, relation
+from emulator.copy.lineage import Ancestry, Position, encode_lineage, relation
 from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
 from emulator.copy.stream import EPOCHS_SENT_MAX
 from emulator.events import CopyProgress, JournalOverflow
-from emulator.record.changes import RecordHead, encode_head
+from emulator.record.changes import RecordHead, encode_head, record_chain
 from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import CHAIN_NONE
 from emulator.wire.layout import RecordKind
 
 # One record of copied tracks: as large as a record of changes, for the same reason.
-COPY_TRACKS = 256
+COPY_TRACKS = 64
 # Copied records that the other site has not confirmed yet.
-COPY_RECORDS_MAX = 4
+COPY_RECORDS_MAX = 16
 _CAN_REPLAY = (Ancestry.SAME, Ancestry.BEHIND)
 _CAN_COPY = (*_CAN_REPLAY, Ancestry.TRIMMED, Ancestry.EMPTY)
+
+
+class _Copied(NamedTuple):
+    """A record of copied tracks under way."""
+
+    csn: int
+    """The newest write that may be in it."""
+    bits: list[tuple[int, int]]
+    """(volume, bit) of what it completes."""
 
 
 class Primary:
@@ -40,8 +49,10 @@ class Primary:
         self._base = 0
         """Copy number of the last copying begun on this link; the other site repeats it."""
         self._caught_up_csn: int | None = None
-        self._unconfirmed: dict[int, list[tuple[int, int]]] = {}
-        """Number of each copied record not confirmed -> (volume, bit) that it completes."""
+        self._unconfirmed: dict[int, _Copied] = {}
+        """Number of each copied record not confirmed -> what it stands for."""
+        self._confirmed = 0
+        """Number of the newest copied record that the other site has."""
         self._copied_records = 0
         self._overflowing = False
         self._pinned_lsn: int | None = None
@@ -187,7 +198,7 @@ class Primary:
             RecordKind.RESYNC_BEGIN,
             copy=group.copy_number,
             generation=position.generation,
-            lineage=[list(row) for row in _lineage_rows(group)],
+            lineage=encode_lineage(group.lineage),
             csn=position.csn,
             chain=position.chain.hex(),
         )
@@ -205,7 +216,7 @@ class Primary:
 
         def room() -> bool:
             return stale() or (
-                len(self._unconfirmed) < COPY_RECORDS_MAX
+                self._open_records() < COPY_RECORDS_MAX
                 and self.services.link_room_bytes(group.link) > 0
             )
 
@@ -230,7 +241,7 @@ class Primary:
                     yield from self._copy_tracks(volume.index, part, done, stale)
                     if stale():
                         return
-        yield Until(lambda: stale() or not self._unconfirmed)
+        yield Until(lambda: stale() or not self._open_records())
         if stale():
             return
         self._send(RecordKind.RESYNC_END, copy=group.copy_number, csn=group.csn)
@@ -253,10 +264,10 @@ class Primary:
         ]
         count, body = canonical_body(changes)
         self._copied_records += 1
-        head = RecordHead(
-            group.generation(), self._copied_records, group.csn, CHAIN_NONE, CHAIN_NONE, 0, count
-        )
-        self._unconfirmed[self._copied_records] = done
+        record, lineage = self._copied_records, group.generation()
+        digest = record_chain(CHAIN_NONE, lineage, record, group.csn, 0, count, body)
+        head = RecordHead(lineage, record, group.csn, CHAIN_NONE, digest, 0, count)
+        self._unconfirmed[self._copied_records] = _Copied(group.csn, done)
         self.copied_tracks += len(tracks)
         self.services.link_send(
             group.link, RecordKind.RESYNC_TRACKS, group.number, group.csn, [encode_head(head), body]
@@ -279,13 +290,26 @@ class Primary:
             self._forget_bases()
         stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
         group.forget_accepted(stream.acked.csn)
-        copied = number(fields, "copied")
-        for record in [n for n in self._unconfirmed if n <= copied]:
-            for volume, bit in self._unconfirmed.pop(record):
-                group.maps[volume].clear(bit)
-        if group.copy_number and fields.get("copy") == 0 and not self._unconfirmed:
+        self._confirmed = number(fields, "copied")
+        if group.copy_number and fields.get("copy") == 0 and not self._open_records():
             self._copy_done()
         self._check_caught_up()
+
+    def _open_records(self) -> int:
+        """Clear the bits of what the other site has; return how many records it has not.
+
+        Tracks are copied as they are in the cache, which may be ahead of the journal: a bit stays
+        set until what was sent is durable here as well (W1, F6).
+        """
+        group = self.group
+        for record in [
+            record
+            for record, copied in self._unconfirmed.items()
+            if record <= self._confirmed and copied.csn <= group.durable_csn
+        ]:
+            for volume, bit in self._unconfirmed.pop(record).bits:
+                group.maps[volume].clear(bit)
+        return len(self._unconfirmed)
 
     def _forget_bases(self) -> None:
         """Note that the other site stands at none of the positions the map was kept for."""
@@ -372,7 +396,3 @@ class Primary:
         self.services.link_send(
             self.group.link, kind, self.group.number, self.group.csn, encode_text(**fields)
         )
-
-
-def _lineage_rows(group: Group) -> list[list[Any]]:
-    return group.to_superblock()["lineage"]  # type: ignore[no-any-return]

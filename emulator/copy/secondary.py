@@ -14,7 +14,7 @@ from emulator.cache.tracks import TRACK_BITS
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.group import Group
 from emulator.copy.incoming import Incoming, Pieces, StopApplyError, check_order
-from emulator.copy.lineage import Position, decode_lineage
+from emulator.copy.lineage import Generation, Position, decode_lineage
 from emulator.copy.messages import chain, decode_text, encode_text, number
 from emulator.copy.services import Asking, Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
@@ -31,7 +31,7 @@ from emulator.record.changes import (
     record_chain,
 )
 from emulator.record.epoch import canonical_body
-from emulator.wire.checksum import Buffer
+from emulator.wire.checksum import CHAIN_NONE, Buffer
 from emulator.wire.layout import RecordKind
 
 
@@ -53,6 +53,8 @@ class Secondary:
         self.group = group
         self.services = group.services
         self._incoming = Incoming(group.name, group.volumes)
+        self.peer_lineage: list[Generation] = []
+        """What the primary says its history is; ours as soon as we follow it."""
         self.received_csn = 0
         self.applied_records = 0
         self._session = 0
@@ -66,6 +68,8 @@ class Secondary:
         self._base = 0
         self._copied = 0
         self._copy_end_csn: int | None = None
+        self._copy_end_lsn = 0
+        """Where the last of the copied tracks lies in the journal."""
         self._copy_said = group.copy_number
         """The copying under way, as the primary is told; 0 only once its end is durable."""
         self._said: tuple[object, ...] = ()
@@ -94,6 +98,12 @@ class Secondary:
         self._forget_staged()
         if self.group.state is not PairState.REFUSED:
             self.group.signal(Signal.LINK_LOST, reason)
+
+    def retire(self) -> None:
+        """Take nothing more: this site becomes primary."""
+        self._session += 1
+        self._drop_queue()
+        self._forget_staged()
 
     def received(self, kind: int, data: bytes) -> None:
         """Take a record from the link; it is worked on in order."""
@@ -219,11 +229,13 @@ class Secondary:
     ) -> Asking[int | None]:
         journal = self.services.journal
         size = sum(map(len, parts))
-        yield Until(
-            lambda: (
-                session != self._session or (journal.fits(size) and not self.services.cache.full())
-            )
-        )
+
+        def room() -> bool:
+            # An epoch that has begun must come whole before anything of it can leave the cache.
+            begun = self._staged_lsn is not None
+            return journal.fits(size) and (begun or not self.services.cache.full())
+
+        yield Until(lambda: session != self._session or room())
         if session != self._session:
             return None
         return journal.append(kind, self.group.number, csn, lineage, parts)
@@ -244,6 +256,7 @@ class Secondary:
             self._incoming.put(cache, waiting.pieces, waiting.first_lsn, bases)
             self._durable.popleft()
             if waiting.position is not None:
+                self._follow(waiting.position)
                 stream = self.group.stream
                 stream.acked = waiting.position
                 stream.generation = waiting.position.generation
@@ -253,6 +266,15 @@ class Secondary:
             else:
                 self._copied = waiting.copied
             self._maybe_consistent()
+
+    def _follow(self, position: Position) -> None:
+        """Take over the primary's history when its newest generation begins here."""
+        group = self.group
+        if position.generation != group.generation() and any(
+            generation.number == position.generation for generation in self.peer_lineage
+        ):
+            group.lineage = self.peer_lineage
+            self.services.save_soon()
 
     # Copying from the primary's dirty map.
 
@@ -281,6 +303,9 @@ class Secondary:
     def _copied_tracks(self, data: bytes, session: int) -> Step:
         head = decode_head(data)
         body = memoryview(data)[RECORD_HEAD_BYTES:]
+        digest = record_chain(CHAIN_NONE, *head[:3], head.final, head.changes, body)
+        if digest != head.chain_after:
+            raise BadRecordError("copied tracks are not what was sent: their digest differs (L3)")
         if self.group.consistent:
             raise BadRecordError("copied tracks arrived while no copying is under way")
         changes = decode_changes(body, head.changes)
@@ -292,7 +317,9 @@ class Secondary:
         if lsn is None:
             return
         end_lsn = self.services.journal.tail_lsn
-        self._durable.append(_Durable(lsn, end_lsn, pieces, None, head.csn_first))
+        # The cache takes tracks in the order of their lsns: an epoch that has begun comes later.
+        first_lsn = lsn if self._staged_lsn is None else self._staged_lsn
+        self._durable.append(_Durable(first_lsn, end_lsn, pieces, None, head.csn_first))
         if len(self._durable) == 1:
             self.services.start(self._apply())
 
@@ -303,12 +330,15 @@ class Secondary:
         if not self.group.copy_number:
             raise BadRecordError("the end of a copying that never began arrived")
         self._copy_end_csn = number(fields, "csn")
+        self._copy_end_lsn = self._durable[-1].end_lsn if self._durable else 0
         self._maybe_consistent()
 
     def _maybe_consistent(self) -> None:
         group = self.group
         end_csn = self._copy_end_csn
-        if end_csn is None or self._durable or group.stream.acked.csn < end_csn:
+        if end_csn is None or group.stream.acked.csn < end_csn:
+            return
+        if self._durable and self._durable[0].end_lsn <= self._copy_end_lsn:
             return
         self._copy_end_csn = None
         self.services.start(self._consistent())

@@ -24,8 +24,6 @@ INFLIGHT_BYTES_MAX = 8 << 20
 # Epochs sent and not confirmed: a longer round trip coalesces more, and where the other site may
 # stand when the line is cut stays short enough to be kept (map_bases.py).
 EPOCHS_SENT_MAX = 16
-# Records formed in one turn; hosts wait about a millisecond for each.
-RECORDS_PER_TURN = 2
 # While an epoch is on its way, the next one is closed only when it is worth its cost on both
 # sides; a lone write does not wait, for then nothing is on its way.
 WORTH_TRACKS = 128
@@ -130,14 +128,18 @@ class Stream:
         self.open = Epoch(self.generation, closed.csn_last + 1)
         self.open_first_lsn = None
         # Only the next epoch to send is worth its memory; the journal has the others.
-        if closed.epoch is not None and len(self.closed) - self._sent > 1:
+        if not self.flowing or len(self.closed) - self._sent > 1:
             closed.epoch = None
+
+    def full(self) -> bool:
+        """Return whether the open epoch has as many tracks as both sites want to hold."""
+        return len(self.open) >= self.epoch_tracks_max
 
     def wants_close(self) -> bool:
         """Return whether the open epoch should be closed now."""
         if not self.open.images:
             return False
-        if len(self.open) >= self.epoch_tracks_max:
+        if self.full():
             return True
         return (
             self.flowing
@@ -164,6 +166,9 @@ class Stream:
         """Send no more: the other site cannot take it."""
         self.flowing = False
         self._records = None
+        # Nobody knows for how long: images that wait must not take the cache from hosts.
+        for closed in self.closed:
+            closed.epoch = None
 
     def busy(self) -> bool:
         """Return whether `pump` could send more at once."""
@@ -178,31 +183,34 @@ class Stream:
         )
 
     def pump(self) -> None:
-        """Send a few records if the link has room and the epochs are durable here (W1)."""
-        for _ in range(RECORDS_PER_TURN):
-            if not self.busy():
+        """Send one record if the link has room and its epoch is durable here (W1).
+
+        One in a turn, in which hosts may bring four times as much: they go first, and what the
+        line cannot carry meanwhile is coalesced.
+        """
+        if not self.busy():
+            return
+        closed = self.closed[self._sent]
+        if self._records is None:
+            if closed.epoch is None:
+                self._loading = True
+                self._services.start(self._load_to_send(closed))
                 return
-            closed = self.closed[self._sent]
-            if self._records is None:
-                if closed.epoch is None:
-                    self._loading = True
-                    self._services.start(self._load_to_send(closed))
-                    return
-                self._records = closed.epoch.records(self._chain, deltas=self.deltas)
-            record = next(self._records)
-            self._services.link_send(
-                self._link, RecordKind.CHANGES, self._number, record.csn_last, record.parts
-            )
-            closed.sent_bytes += record.size_bytes
-            self.inflight_bytes += record.size_bytes
-            self.sent_records += 1
-            self.host_bytes += record.host_bytes
-            self.record_bytes += record.size_bytes
-            if record.final:
-                closed.chain_after = self._chain = record.chain_after
-                closed.epoch = None
-                self._records = None
-                self._sent += 1
+            self._records = closed.epoch.records(self._chain, deltas=self.deltas)
+        record = next(self._records)
+        self._services.link_send(
+            self._link, RecordKind.CHANGES, self._number, record.csn_last, record.parts
+        )
+        closed.sent_bytes += record.size_bytes
+        self.inflight_bytes += record.size_bytes
+        self.sent_records += 1
+        self.host_bytes += record.host_bytes
+        self.record_bytes += record.size_bytes
+        if record.final:
+            closed.chain_after = self._chain = record.chain_after
+            closed.epoch = None
+            self._records = None
+            self._sent += 1
 
     def _load_to_send(self, closed: ClosedEpoch) -> Step:
         try:

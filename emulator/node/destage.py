@@ -123,6 +123,7 @@ class Destage:
             disk.retry_ns = now_ns + RETRY_NS
             self._cache.destage_failed(device, written)
             return
+        disk.retry_ns = 0
         self.writes += 1
         self.written_tracks += len(written)
         oldest = self._cache.destage_done(written)
@@ -142,6 +143,10 @@ class Destage:
         disk.broken = True
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, disk.flushing_lsn))
         disk.flushing_lsn = None
+
+    def refusing_devices(self) -> list[int]:
+        """Return the devices that refused their last write, and those whose flush failed."""
+        return [device for device, disk in enumerate(self._disks) if disk.broken or disk.retry_ns]
 
     def broken_devices(self) -> list[int]:
         """Return the devices whose flush failed."""

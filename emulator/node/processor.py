@@ -15,6 +15,7 @@ The simulator drives this very object in virtual time.
 from collections.abc import Callable, Sequence
 
 from emulator.cache.tracks import TrackCache
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
@@ -32,7 +33,8 @@ from emulator.nvs.areas import MAPS_MAX
 from emulator.nvs.journal import Journal, Write
 from emulator.wire.checksum import Buffer
 
-# Epochs hold at most this share of the cache's tracks, and never more than this many.
+# Epochs hold at most this share of the cache's tracks and of the journal, and never more than
+# this many tracks.
 EPOCH_SHARE = 2
 EPOCH_TRACKS_MAX = 65536
 # Fill of the journal at which tracks are destaged though hosts are busy.
@@ -57,7 +59,11 @@ class Processor:
         self.now_ns = 0
         self.cache = TrackCache(config.cache_bytes)
         self.journal = Journal(ring_bytes)
-        self.epoch_tracks_max = min(self.cache.tracks_max // EPOCH_SHARE, EPOCH_TRACKS_MAX)
+        self.epoch_tracks_max = min(
+            self.cache.tracks_max // EPOCH_SHARE,
+            ring_bytes // EPOCH_SHARE // TRACK_BYTES,
+            EPOCH_TRACKS_MAX,
+        )
         self.ready = False
         self.draining = False
         self._device_sizes = list(sizes.values())
@@ -71,6 +77,7 @@ class Processor:
         self._write_number = 0
         self._journal_reads: dict[int, Task] = {}
         self._last_host_ns = 0
+        self._seen_lsn = 0
         parts = build(self, config, sizes, maps)
         self.links = parts.links
         self.groups = parts.groups
@@ -151,6 +158,9 @@ class Processor:
         """Journal everything that was accepted since the last turn."""
         self.now_ns = now_ns
         self._tasks.poll()
+        if not self.ready:
+            # While the journal is read nothing may be written to it: its tail is not known yet.
+            return
         for group in self.groups.values():
             group.flush_batches()
         for pair in self.pairs.values():
@@ -209,6 +219,10 @@ class Processor:
             else:
                 pair.secondary.say()
         self._pacing.judge()
+        if self.journal.tail_lsn != self._seen_lsn:
+            # What another site sends keeps this one as busy as a host does.
+            self._seen_lsn = self.journal.tail_lsn
+            self._last_host_ns = now_ns
         idle = now_ns - self._last_host_ns > IDLE_NS or self.draining
         pressed = self._pressed()
         self.destage.run(now_ns, pressed=idle or pressed)

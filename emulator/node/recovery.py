@@ -129,9 +129,10 @@ class Replay:
             yield from self._received(group, entry)
         elif kind == EntryKind.COPIED:
             head = decode_head(entry.payload)
-            yield from self._apply(
-                group, self._pieces(entry.payload, RECORD_HEAD_BYTES, head.changes), entry.head.lsn
-            )
+            pieces = self._pieces(entry.payload, RECORD_HEAD_BYTES, head.changes)
+            # The cache takes tracks in the order of lsns: an epoch that has begun comes later.
+            staged = self._staged.get(group.number)
+            yield from self._apply(group, pieces, staged[0][0] if staged else entry.head.lsn)
 
     def _host(self, group: Group, entry: Entry) -> Step:
         _first, count = HOST_ENTRY.unpack_from(entry.payload)

@@ -23,6 +23,7 @@ from emulator.frontend.uri import parse_serve_uri
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
+from emulator.node.heap import keep_large_buffers_apart
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
 from emulator.node.loop import Loop, Workers
@@ -38,6 +39,7 @@ _EXIT_DEVICE = 69
 
 def run_site(config: SiteConfig) -> int:
     """Run a site in the foreground until SIGTERM or SIGINT; return its exit code."""
+    keep_large_buffers_apart()
     site = SiteRuntime(config)
     try:
         site.start()
@@ -227,8 +229,12 @@ class SiteRuntime:
         self._hosts.close()
         for line in self._lines.values():
             line.close(time.monotonic_ns())
+        limit_ns = time.monotonic_ns() + DRAIN_NS
         while not self.processor.settled() and self._failed is None:
-            if self.processor.destage.broken_devices():
+            # What a disk refuses stays in the journal, and is written after the next start.
+            destage = self.processor.destage
+            late = time.monotonic_ns() > limit_ns
+            if destage.broken_devices() or (late and destage.refusing_devices()):
                 return _EXIT_DEVICE
             self._turn(0.005)
         return 0 if self._failed is None else _EXIT_DEVICE

@@ -44,12 +44,13 @@ def status_of(processor: Processor) -> dict[str, Any]:
 
 def _devices(processor: Processor) -> dict[str, Any]:
     broken = processor.destage.broken_devices()
+    refusing = processor.destage.refusing_devices()
     return {
         volume.name: {
             "size_bytes": volume.size_bytes,
             "group": volume.group.name,
             "writable": volume.writable(),
-            "state": "failed" if index in broken else "online",
+            "state": "failed" if index in broken else "refuses" if index in refusing else "online",
             "reads": volume.reads,
             "writes": volume.writes,
             "read_bytes": volume.read_bytes,

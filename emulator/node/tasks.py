@@ -6,15 +6,18 @@ from emulator.copy.services import Request, Step, Until
 from emulator.errors import DeviceError
 
 Ask = Callable[[Request, "Task"], None]
+_Verb = Callable[[], Request]
 
 
 class Task:
     """One generator under way."""
 
-    __slots__ = ("step",)
+    __slots__ = ("answer", "running", "step")
 
     def __init__(self, step: Step) -> None:
         self.step = step
+        self.running = False
+        self.answer: _Verb | None = None
 
 
 class Tasks:
@@ -39,21 +42,33 @@ class Tasks:
         """Tell a generator that its request failed."""
         self._go(task, lambda: task.step.throw(error))
 
-    def _go(self, task: Task, run: Callable[[], Request]) -> None:
+    def _go(self, task: Task, verb: _Verb) -> None:
         self.progress += 1
+        task.answer = verb
+        if task.running:
+            # Answered while it was asked: the loop below goes on with it, so that a thousand
+            # tracks that are cached do not nest a thousand calls.
+            return
+        task.running = True
         try:
-            request = run()
-            while isinstance(request, Until) and request.ready():
-                request = task.step.send(None)
+            while task.answer is not None:
+                run, task.answer = task.answer, None
+                self._run(task, run)
         except StopIteration:
             return
         except DeviceError as error:
             self._failed(error)
-            return
-        if isinstance(request, Until):
-            self._waiting.append((request.ready, task))
-        else:
-            self._ask(request, task)
+        finally:
+            task.running = False
+
+    def _run(self, task: Task, run: _Verb) -> None:
+        request = run()
+        while isinstance(request, Until):
+            if not request.ready():
+                self._waiting.append((request.ready, task))
+                return
+            request = task.step.send(None)
+        self._ask(request, task)
 
     def poll(self) -> None:
         """Resume every generator whose condition holds now."""

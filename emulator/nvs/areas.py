@@ -26,7 +26,9 @@ ENTRY_ALIGN = 64
 NVS_BYTES_MIN = 8 * 1024 * 1024
 
 _MAGIC = b"DCNVS\x00\x00\x01"
-_HEAD = struct.Struct(">8sQII")
+_HEAD = struct.Struct(">8sQI")
+_CRC = struct.Struct(">I")
+_TEXT_START = _HEAD.size + _CRC.size
 
 
 class Superblock(NamedTuple):
@@ -44,20 +46,22 @@ def ring_bytes(size_bytes: int) -> int:
 def encode_superblock(sequence: int, body: dict[str, Any]) -> tuple[int, bytes]:
     """Return the file offset and the bytes of a superblock."""
     text = json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
-    assert _HEAD.size + len(text) <= SLOT_BYTES, "the superblock has outgrown its slot"
-    head = _HEAD.pack(_MAGIC, sequence, len(text), crc32c(text, sequence & 0xFFFFFFFF))
-    return (sequence % 2) * SLOT_BYTES, head + text
+    assert _TEXT_START + len(text) <= SLOT_BYTES, "the superblock has outgrown its slot"
+    head = _HEAD.pack(_MAGIC, sequence, len(text))
+    return (sequence % 2) * SLOT_BYTES, head + _CRC.pack(crc32c(text, crc32c(head))) + text
 
 
 def decode_superblock(slots: bytes) -> Superblock | None:
     """Return the newest valid superblock in the first two slots, or None."""
     found = None
     for start in (0, SLOT_BYTES):
-        magic, sequence, length, crc = _HEAD.unpack_from(slots, start)
-        if magic != _MAGIC or length > SLOT_BYTES - _HEAD.size:
+        magic, sequence, length = _HEAD.unpack_from(slots, start)
+        if magic != _MAGIC or length > SLOT_BYTES - _TEXT_START:
             continue
-        text = slots[start + _HEAD.size : start + _HEAD.size + length]
-        if crc32c(text, sequence & 0xFFFFFFFF) != crc:
+        (crc,) = _CRC.unpack_from(slots, start + _HEAD.size)
+        text = slots[start + _TEXT_START : start + _TEXT_START + length]
+        # The sequence is covered as well: it alone says which slot is the newest.
+        if crc32c(text, crc32c(slots[start : start + _HEAD.size])) != crc:
             continue
         if found is None or sequence > found.sequence:
             found = Superblock(sequence, json.loads(text))

@@ -22,8 +22,8 @@ from emulator.record.changes import (
 )
 from emulator.wire.checksum import Buffer
 
-# A record is formed in one go, so this bounds how long a host may wait behind it (about 1 ms).
-RECORD_BYTES_MAX = 1 << 20
+# A record is formed in one go, so this bounds how long a host waits behind it: half a millisecond.
+RECORD_BYTES_MAX = 256 * 1024
 RECORD_TRACKS_MAX = 4096
 # Old images kept for deltas. An epoch grows longer only when the line is busy coalescing whole
 # tracks; keeping twice as much memory for it would not pay.

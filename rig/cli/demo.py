@@ -29,9 +29,15 @@ def demo(
     from rig.demo.run import conclude, play_demo, relative
     from rig.report.text import as_lines
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     folder = RunFolder.make(out)
-    report = conclude(play_demo(folder, seed, progress_on(sys.stdout)))
+    try:
+        report = conclude(play_demo(folder, seed, progress_on(sys.stdout)))
+    except KeyboardInterrupt:
+        kept = relative(folder.path)
+        typer.echo(f"interrupted: all processes are stopped; {kept} is left as it is", err=True)
+        raise
     print()
     for line in as_lines(report):
         print(line)
@@ -41,5 +47,5 @@ def demo(
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """Stop like Ctrl-C does: every process that was started is stopped first."""
+    """Stop as Python does at Ctrl-C: every process that was started is stopped first."""
     raise KeyboardInterrupt

@@ -40,6 +40,8 @@ NOUNS = {
     "capture": Noun("rig.cli.capture:app", "Look into what the lines of a run carried."),
     "sim": Noun("rig.cli.sim:sim", "Run simulated worlds full of faults, and check every rule."),
     "run": Noun("rig.cli.sim:run", "Repeat a simulated run from its file, fault by fault."),
+    "exhaust": Noun("rig.cli.sim:exhaust", "Try out a small scope of faults whole."),
+    "zoo": Noun("rig.cli.sim:zoo", "Plant mistakes into a copy of the source; see each found."),
     "shrink": Noun("rig.cli.sim:shrink", "Make a failing run small: few faults, few writes."),
 }
 

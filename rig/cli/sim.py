@@ -157,3 +157,69 @@ def shrink(
         f"{path}: {len(small.faults or ())} faults, {len(small.config.deeds)} deeds, "
         f"{small.config.writes} writes, after {found.runs} runs in {found.cpu_s:.1f} s"
     )
+
+
+def exhaust(
+    scope: Annotated[
+        str, typer.Argument(metavar="loss|crash", help="Patterns of loss, or points of death.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Try out a small scope whole: every pattern of loss, or a crash at every durable step."""
+    from rig.sim import exhaust as scopes
+    from rig.sim.campaign import summary_of
+
+    if scope not in ("loss", "crash"):
+        raise BenchError(f"{scope!r} is no scope; there are loss and crash")
+    summary = summary_of(scopes.losses() if scope == "loss" else scopes.crashes())
+    said = {
+        "scope": scope,
+        "runs": summary.seeds,
+        "violations": summary.violations,
+        "cpu_s": round(summary.cpu_s, 2),
+    }
+    if as_json:
+        print_json(said)
+    else:
+        print_table(("figure", "value"), said.items())
+    for outcome in summary.failures:
+        typer.echo(f"{outcome.faults}: {outcome.violation}", err=True)
+    if summary.violations:
+        raise CheckFailed(f"{sum(summary.violations.values())} of {summary.seeds} runs failed")
+
+
+def zoo(
+    only: Annotated[str, typer.Option(help="Only mutants whose name contains this.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds to try on each mutant.")] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant one mistake at a time into a copy of the source; the simulator must see each."""
+    from rig.sim.zoo import hunt, mutants
+
+    chosen = [mutant for mutant in mutants() if only in mutant.name]
+    if not chosen:
+        raise BenchError(f"--only {only!r}: no mutant has this in its name")
+    kills = []
+    for kill in hunt(chosen, seeds):
+        kills.append(kill)
+        if not as_json:
+            how = f"{kill.rule}, seed {kill.seed}" if kill.rule else f"NOT SEEN {kill.found}"
+            print(f"{kill.mutant.name}: {how} ({kill.cpu_s:.1f} s)", flush=True)
+    seen = sorted(kill.seed for kill in kills if kill.rule)
+    unseen = [kill.mutant.name for kill in kills if not kill.rule]
+    said = {
+        "mutants": len(kills),
+        "killed": len(seen),
+        "unseen": unseen,
+        "median_first_seed": seen[len(seen) // 2] if seen else None,
+        "cpu_s": round(sum(kill.cpu_s for kill in kills), 1),
+    }
+    if as_json:
+        rows = [
+            {"name": k.mutant.name, "rule": k.rule, "seed": k.seed, "found": k.found} for k in kills
+        ]
+        print_json({**said, "kills": rows})
+    else:
+        print_table(("figure", "value"), said.items())
+    if unseen:
+        raise CheckFailed(f"nobody sees: {'; '.join(unseen)}")

@@ -6,7 +6,7 @@ from rig.demo.folder import RunFolder
 _SITE = """
 [site.{site}]
 cache = "16MiB"
-nvs = "file:{name}.nvs?size=64MiB&sync=fsync"
+nvs = "file:{name}.nvs?size=32MiB&sync=fsync"
 console = "unix:{name}.console"
 [site.{site}.device.{volume}]
 kind = "fba-512"

@@ -13,16 +13,17 @@ FILE_SYSTEM_BYTES = 16 * 2**20
 AREA_BYTES = 4 * 2**20
 """Behind the file system: what the host writes blocks to, as a data base does to its own area."""
 VOLUME_BYTES = FILE_SYSTEM_BYTES + AREA_BYTES
-FILES_BYTES = 5 * 2**20
-"""Contents of the file system; three seconds of line."""
-OLD_BYTES = 6 * 2**20
-"""What lies on site A's volume before anybody copies it; four seconds of line."""
+FILES_BYTES = 4 * 2**20
+"""Contents of the file system; under three seconds of line."""
+OLD_BYTES = 5 * 2**20
+"""What lies on site A's volume before anybody copies it, from the end back; three seconds of line.
+More than the area, so that a part of the file system replaces old data."""
 
 BLOCK_BYTES = 4096
 CHANGE_BYTES = 100
 """New in each block the host writes, as when one row of a table changes."""
-WRITES_PER_S = 120
-"""While the first copy runs, whole blocks travel: a third of the line."""
+WRITES_PER_S = 100
+"""While the first copy runs, whole blocks travel: a quarter of the line."""
 HOST_TURN_NS = SECOND_NS // 4
 """The host flushes, and hears of an order to stop, this often."""
 WRITES_AT_B = 100

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from emulator.wire.layout import PacketFlag, PacketType
-from emulator.wire.packet import Packet, encode_packet
+from emulator.wire.layout import PacketFlag, PacketType, RecordKind
+from emulator.wire.packet import Packet, decode_packet, encode_packet
 from rig.faults.plan import Drawn
 
 FLIPS_MAX: Final = 64
 """Flipped bits kept of one packet; more of them are no less detectable."""
 LATE_NS_MAX: Final = 400_000_000
 """How much later than its turn a late packet comes at most."""
+_DIGESTED: Final = (RecordKind.CHANGES, RecordKind.RESYNC_TRACKS)
 HISTORY_MAX: Final = 64
 """Packets of a direction kept to be sent once more."""
 
@@ -40,6 +41,8 @@ class PacketRates:
     replay: float = 0.0
     forge: float = 0.0
     reflect: float = 0.0
+    spoil: float = 0.0
+    """A bit of the payload flips before the checksum is made, as in a bad memory."""
 
 
 class BitErrors:
@@ -90,7 +93,17 @@ class PacketChance:
         self._dice = dice
         self._bits = BitErrors(rates.bit_error_rate, dice)
         self._bursts = BurstLoss(rates.burst_begin, rates.burst_end, rates.burst_loss, dice)
-        kinds = ("drop", "truncate", "pad", "duplicate", "late", "replay", "forge", "reflect")
+        kinds = (
+            "drop",
+            "truncate",
+            "pad",
+            "duplicate",
+            "late",
+            "replay",
+            "forge",
+            "reflect",
+            "spoil",
+        )
         self._kinds = [(kind, getattr(rates, kind)) for kind in kinds if getattr(rates, kind)]
         self._any = sum(rate for _kind, rate in self._kinds)
 
@@ -120,7 +133,7 @@ class PacketChance:
             return (int(LATE_NS_MAX * dice.random() ** 3),)
         if kind == "replay":
             return (1 + dice.randrange(HISTORY_MAX),)
-        if kind == "forge":
+        if kind in ("forge", "spoil"):
             return (dice.getrandbits(32),)
         return ()
 
@@ -136,6 +149,18 @@ def flip_bits(packet: bytes, bits: Sequence[int]) -> bytes:
         if bit >> 3 < len(damaged):
             damaged[bit >> 3] ^= 1 << (bit & 7)
     return bytes(damaged)
+
+
+def spoilt_packet(packet: bytes, bit: int) -> bytes | None:
+    """Return a packet with a flipped bit in what it carries, and a checksum that fits.
+
+    None if it carries nothing that has a digest of its own.
+    """
+    found = decode_packet(packet)
+    if isinstance(found, str) or found.type != PacketType.DATA or found.kind not in _DIGESTED:
+        return None
+    payload = flip_bits(bytes(found.payload), [bit % (len(found.payload) * 8)])
+    return encode_packet(found._replace(payload=payload))
 
 
 def forged_packet(number: int) -> bytes:

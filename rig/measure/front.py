@@ -62,8 +62,7 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
     raw: dict[str, dict[str, list[dict[str, float]]]] = {}
     with contextlib.ExitStack() as stack:
         running = {
-            name: stack.enter_context(start)
-            for name, start in _peers(folder, options).items()
+            name: stack.enter_context(start) for name, start in _peers(folder, options).items()
         }
         for number in range(options.rounds):
             for job in options.jobs:
@@ -75,15 +74,11 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
     return {"options": options.__dict__, "raw": raw, "jobs": _summary(raw)}
 
 
-def _peers(
-    folder: Path, options: Options
-) -> dict[str, AbstractContextManager[Running]]:
+def _peers(folder: Path, options: Options) -> dict[str, AbstractContextManager[Running]]:
     size = size_bytes(options.size)
     known = {"nbdkit": nbdkit, "qemu": qemu_mirror}
     found: dict[str, AbstractContextManager[Running]] = {
-        f"{OURS}-{sync}": two_sites(
-            folder, size, sync=sync, cache=options.cache, nvs=options.nvs
-        )
+        f"{OURS}-{sync}": two_sites(folder, size, sync=sync, cache=options.cache, nvs=options.nvs)
         for sync in options.sync
     }
     for name in options.peers:
@@ -94,9 +89,18 @@ def _peers(
 def _fio(peer: Running, job: Job, options: Options) -> dict[str, float]:
     before = peer.cpu_s()
     command = [
-        tool("fio"), "--name=front", "--ioengine=nbd", f"--uri={peer.uri}", f"--rw={job.mode}",
-        f"--bs={job.block}", f"--iodepth={job.depth}", f"--size={size_bytes(options.size)}",
-        "--time_based", f"--runtime={options.seconds}", "--output-format=json", "--randrepeat=1",
+        tool("fio"),
+        "--name=front",
+        "--ioengine=nbd",
+        f"--uri={peer.uri}",
+        f"--rw={job.mode}",
+        f"--bs={job.block}",
+        f"--iodepth={job.depth}",
+        f"--size={size_bytes(options.size)}",
+        "--time_based",
+        f"--runtime={options.seconds}",
+        "--output-format=json",
+        "--randrepeat=1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     start = done.stdout.find("{")

@@ -111,7 +111,10 @@ def _start_mirror(monitor: Path) -> None:
         talk = connection.makefile("rw")
         talk.readline()
         mirror = {
-            "job-id": "m", "device": "a", "target": "b", "sync": "full",
+            "job-id": "m",
+            "device": "a",
+            "target": "b",
+            "sync": "full",
             "copy-mode": "write-blocking",
         }
         for order in (
@@ -167,9 +170,7 @@ def two_sites(
     port, peer_port = _free_ports()
     bench = ours / "bench.toml"
     bench.write_text(
-        BENCH.format(
-            folder=ours, sync=sync, cache=cache, nvs=nvs, port=port, peer_port=peer_port
-        )
+        BENCH.format(folder=ours, sync=sync, cache=cache, nvs=nvs, port=port, peer_port=peer_port)
     )
     with contextlib.ExitStack() as stack:
         running = Running(f"nbd+unix:///vol0?socket={ours}/a.sock", [], ours / "a.console")

@@ -15,6 +15,8 @@ from rig.faults.storage import SECTOR_BYTES, DiskRates
 TRACK_SECTORS = 8
 # Small rings overflow within a run; each must still hold a copied record of a whole volume.
 RING_BYTES_MIN = 512 * 1024
+# Share of worlds with large volumes and long writes; each costs as much as ten others.
+LARGE = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class WorldConfig:
     reads: float = 0.2
     zeros: float = 0.05
     repeats: float = 0.1
-    """Chance that a write repeats what lies there."""
+    """Chance that a write repeats what lies there, all of it or all but one sector."""
     deeds: tuple[Deed, ...] = ()
     frames_factor: float = 0.0
     """More frames than this many times what was needed are a violation; 0: not looked at."""
@@ -129,6 +131,7 @@ class Swarm:
             replay=self._sometimes(0.001, 0.05, 0.3),
             forge=self._sometimes(0.001, 0.05, 0.3),
             reflect=self._sometimes(0.001, 0.05, 0.3),
+            spoil=self._sometimes(0.0002, 0.005, 0.15),
         )
 
     def _hardware(self, volumes_bytes: int) -> SiteHardware:
@@ -177,10 +180,31 @@ class Swarm:
             sectors_max=dice.choice((1, 8, 16, 64)),
             reads=dice.choice((0.0, 0.1, 0.4)),
             zeros=dice.choice((0.0, 0.05, 0.2)),
-            repeats=dice.choice((0.0, 0.1, 0.3)),
+            repeats=dice.choice((0.0, 0.2, 0.5)),
         )
+        if dice.random() < LARGE:
+            config = self._large(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
         return replace(config, deeds=self._deeds(span_ns))
+
+    def _large(self, config: WorldConfig) -> WorldConfig:
+        """Return a world of few long writes, in which an epoch takes several records."""
+        tracks = 300 + self._dice.randrange(200)
+        size_bytes = tracks * TRACK_SECTORS * SECTOR_BYTES
+        sites = [
+            replace(site, cache_bytes=16 << 20, ring_bytes=6 * size_bytes) for site in config.sites
+        ]
+        ways = [replace(way, rate_bytes_per_s=0) for way in config.ways]
+        return replace(
+            config,
+            writes=max(1, config.writes // 5),
+            volumes=(size_bytes,),
+            mtu_bytes=9000,
+            mtu_bytes_later=9000,
+            sites=(sites[0], sites[1]),
+            ways=(ways[0], ways[1]),
+            sectors_max=1024,
+        )
 
     def _deeds(self, span_ns: int) -> tuple[Deed, ...]:
         dice = self._dice
@@ -194,6 +218,9 @@ class Swarm:
                 figures: tuple[int, ...] = ()
                 if kind == "crash":
                     figures = (dice.randrange(2), dice.getrandbits(16))
+                elif kind == "role" and dice.random() < 0.5:
+                    # Which site dies so soon after the order that it is in the middle of it.
+                    figures = (dice.randrange(2), int(self._between(0.01, 500) * MILLISECOND_NS))
                 deeds.append(
                     Deed(
                         int(dice.random() * span_ns),

@@ -37,7 +37,6 @@ class SimulatedDisk:
         self.durable = bytearray(self._dice.randbytes(size_bytes))
         self.live = bytearray(self.durable)
         self.done: Callable[[Operation, object], None] = _nobody
-        self.errors = 0
         chance = DiskChance(hardware.disk, Random(f"{seed}/disk.{name}/faults"))
         self._scheduler = scheduler
         self._reads = plan.place(f"disk.{name}.read", chance.read)
@@ -77,8 +76,11 @@ class SimulatedDisk:
         self._busy[queue] = None
         result: object = None
         if fault is not None and fault.kind == "error":
-            self.errors += 1
             result = DeviceError(self.uri, "simulated input/output error")
+            if isinstance(operation, DiskFlush):
+                # As kernels do it: what could not be flushed counts as clean from now on, and no
+                # later flush brings it to the medium.
+                self._unflushed.clear()
         elif isinstance(operation, DiskRead):
             offset, length = operation.offset, operation.length
             result = bytes(memoryview(self.live)[offset : offset + length])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rig.sim.scheduler import Scheduler
 
 RETRY_NS = 20 * MILLISECOND_NS
+# A host that is paced is not read from; it tries again with its next turn on the wire.
+PACED_NS = 5 * MILLISECOND_NS
 _STAMP = struct.Struct(">QQ")
 _FILLER = bytes(range(256))[: SECTOR_BYTES - _STAMP.size] * 2
 
@@ -132,7 +134,9 @@ class Host:
         if not site.open_to_hosts():
             self._where = 1 - self._where
             wait_ns = max(wait_ns, RETRY_NS)
-        elif not site.pacing() and len(self._under_way) < self.config.outstanding:
+        elif site.pacing():
+            wait_ns = max(wait_ns, PACED_NS)
+        elif len(self._under_way) < self.config.outstanding:
             operation = self._choose()
             if operation is not None:
                 self._send(site, operation)
@@ -168,7 +172,12 @@ class Host:
         now = self._sites[self._where].contents()
         if now is not None and dice.random() < config.repeats:
             start = operation.offset
-            return bytes(now[operation.volume][start : start + operation.length])
+            old = bytes(now[operation.volume][start : start + operation.length])
+            if dice.random() < 0.3:
+                return old
+            self._number += 1
+            at = dice.randrange(operation.length // SECTOR_BYTES) * SECTOR_BYTES
+            return old[:at] + _STAMP.pack(self._number, at) + old[at + _STAMP.size :]
         self._number += 1
         filler = _FILLER[: SECTOR_BYTES - _STAMP.size]
         if dice.random() < 0.5:

@@ -33,7 +33,7 @@ class Known:
         self.said: dict[int, int] = {}
         """Generation -> newest csn that was reported durable to the other site."""
         self.answered_csn = 0
-        self.lineage = 0
+        self.generation = 0
         self.cursor: Cursor
         self.compared: tuple[object, ...] = ()
         self.turns = 0
@@ -67,9 +67,10 @@ class Ledger:
         """Take note of generations that a site has begun."""
         lineage = site.group.lineage
         known = self.known[site.name]
-        if len(lineage) == known.lineage:
+        newest = lineage[-1].number if lineage else 0
+        if newest == known.generation:
             return
-        known.lineage = len(lineage)
+        known.generation = newest
         for generation in lineage:
             if generation.number not in self.history.branches:
                 self.mark("new generation")

@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from emulator.clock import MILLISECOND_NS, SECOND_NS
-from rig.faults.packets import HISTORY_MAX, PacketChance, flip_bits, forged_packet
+from rig.faults.packets import HISTORY_MAX, PacketChance, flip_bits, forged_packet, spoilt_packet
 from rig.faults.plan import Plan
 from rig.sim.config import WayConfig
 from rig.sim.scheduler import Scheduler
@@ -37,6 +37,7 @@ class Way:
         self.sent_packets = 0
         self.sent_bytes = 0
         self.lost_packets = 0
+        self.spoilt_packets = 0
         self.received_damaged = 0
         """Damaged packets that a running site received, and must have rejected."""
         self._scheduler = scheduler
@@ -80,6 +81,11 @@ class Way:
             return
         if kind == "truncate":
             self._deliver(packet[: figures[0] % len(packet)], sent_ns, damaged=True)
+            return
+        if kind == "spoil":
+            spoilt = spoilt_packet(packet, figures[0])
+            self.spoilt_packets += spoilt is not None
+            self._deliver(spoilt or packet, sent_ns, damaged=False)
             return
         if kind == "pad":
             packet += PAD_LETTER * figures[0]

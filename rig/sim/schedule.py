@@ -139,8 +139,8 @@ def _shape(
     _known(place, table, rows)
     values: dict[str, Any] = {}
     for key, value in table.items():
-        expected = str(rows[key].type)
-        if expected.startswith("tuple"):
+        expected = getattr(rows[key].type, "__name__", str(rows[key].type))
+        if expected == "tuple":
             good = isinstance(value, list) and all(isinstance(number, int) for number in value)
             value = tuple(value) if good else value  # noqa: PLW2901
         else:

@@ -13,7 +13,8 @@ from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import PairState, Role
 from rig.faults.plan import Fault, Plan
 from rig.sim.accounts import balance, spending
-from rig.sim.config import Deed, WorldConfig
+from rig.sim.config import WorldConfig
+from rig.sim.deeds import Deeds
 from rig.sim.host import Host
 from rig.sim.line import Way
 from rig.sim.rescue import look
@@ -28,8 +29,7 @@ SAFETY_NS_MAX = 120 * SECOND_NS
 # Time to become equal again: some timers of the link and a copy of everything, on a slow line.
 LIVENESS_NS = 90 * SECOND_NS
 EVENTS_MAX = 400_000
-ROLE_NS = 2 * SECOND_NS
-ROLE_RETRY_NS = 200 * MILLISECOND_NS
+OPERATOR_NS = 1_700 * MILLISECOND_NS
 RESCUES = 4
 """How often a run looks at what each site would find if it lost power now."""
 LOOK_NS = 50 * MILLISECOND_NS
@@ -65,12 +65,15 @@ class World:
             site.boot()
         self.host = Host(config, self.scheduler, Random(f"{seed}/host"), list(self.sites))
         self.watch.host = self.host
+        scheduler = self.scheduler
+        self.deeds = Deeds(self.sites, self.ways, scheduler)
+        scheduler.after(OPERATOR_NS, self._operator_looks)
         self._rescue_dice = Random(f"{seed}/rescue")
         self._rescues = 0
         self._rescue_ns = max(SECOND_NS, config.writes * config.think_ns) // RESCUES
-        self.scheduler.after(self._rescue_ns // 2, self._rescue)
+        scheduler.after(self._rescue_ns // 2, self._rescue)
         for deed in config.deeds:
-            self.scheduler.at(deed.time_ns, self._deed(deed))
+            scheduler.at(deed.time_ns, self.deeds.action(deed))
 
     # Crashes.
 
@@ -89,64 +92,7 @@ class World:
 
         self.scheduler.after(wait_ns, start)
 
-    # Deeds.
-
-    def _deed(self, deed: Deed) -> Callable[[], None]:
-        def do() -> None:
-            if not self.liveness:
-                getattr(self, f"_do_{deed.do}")(deed)
-
-        return do
-
-    def _later(self, deed: Deed, action: Callable[[], None]) -> None:
-        def do() -> None:
-            if not self.liveness:
-                action()
-
-        self.scheduler.after(deed.for_ns, do)
-
-    def _site(self, name: str) -> Site:
-        return self.sites["AB".index(name)]
-
-    def _do_crash(self, deed: Deed) -> None:
-        power, pattern = deed.figures
-        self._site(deed.target).crash(pattern, deed.for_ns, power=bool(power))
-
-    def _do_cut(self, deed: Deed) -> None:
-        self._cut(deed.target, cut=True)
-        self._later(deed, lambda: self._cut(deed.target, cut=False))
-
-    def _cut(self, target: str, *, cut: bool) -> None:
-        for way in self.ways:
-            if target in (way.name, "both"):
-                way.cut = cut
-
-    def _do_carrier(self, deed: Deed) -> None:
-        for site in self.sites:
-            if site.carrier:
-                site.carrier_lost()
-        self._later(deed, self._carrier_back)
-
-    def _carrier_back(self) -> None:
-        for site in self.sites:
-            if not site.carrier:
-                site.carrier_back()
-
-    def _do_pause(self, deed: Deed) -> None:
-        site = self._site(deed.target)
-        site.pause(paused=True)
-        self._later(deed, lambda: site.pause(paused=False))
-
-    def _do_role(self, deed: Deed) -> None:
-        self._hand_over(deed.target, self.scheduler.now_ns + deed.for_ns + ROLE_NS)
-
-    def _hand_over(self, target: str, limit_ns: int) -> None:
-        """Order it again until it is done: an operator waits until the pair is duplex."""
-        for site in self.sites:
-            if site.primary() and site.name != target and not site.paused:
-                site.order(verb="role", group=GROUP, primary=target)
-                if self.scheduler.now_ns < limit_ns:
-                    self.scheduler.after(ROLE_RETRY_NS, lambda: self._hand_over(target, limit_ns))
+    # Looking.
 
     def _rescue(self) -> None:
         """Look now and then at what each site would find if it lost power."""
@@ -158,19 +104,6 @@ class World:
             if site.ready:
                 look(self.watch, site, dice.getrandbits(16))
         self.scheduler.after(int(self._rescue_ns * (0.5 + dice.random())), self._rescue)
-
-    def _do_suspend(self, deed: Deed) -> None:
-        self._order_primary("suspend")
-        self._later(deed, lambda: self._order_primary("resume"))
-
-    def _do_freeze(self, deed: Deed) -> None:
-        self._order_primary("freeze")
-        self._later(deed, lambda: self._order_primary("run"))
-
-    def _order_primary(self, verb: str) -> None:
-        for site in self.sites:
-            if site.primary() and not site.paused:
-                site.order(verb=verb, group=GROUP)
 
     # The run.
 
@@ -207,26 +140,34 @@ class World:
         self.liveness = True
         self.liveness_began_ns = self.scheduler.now_ns
         self.plan.quiet = True
-        self._cut("both", cut=False)
-        self._carrier_back()
+        self.deeds.over = True
+        self.deeds.cut("both", cut=False)
+        self.deeds.carrier_back()
         for site in self.sites:
             site.pause(paused=False)
-            if site.running and site.processor.destage.broken_devices():
-                # What an operator does with a site whose disk failed to flush.
-                self.watch.mark("restarted for a broken disk")
-                site.crash(1, MILLISECOND_NS, power=False)
-            elif not site.running:
+            if not site.running:
                 self._start_later(site, MILLISECOND_NS)
-        self.scheduler.after(SECOND_NS, self._operator_looks)
 
     def _operator_looks(self) -> None:
+        """Do what a person does who reads the status now and then."""
         for site in self.sites:
-            if site.primary():
-                if site.group.suspended:
-                    site.order(verb="resume", group=GROUP)
-                if site.group.frozen:
-                    site.order(verb="run", group=GROUP)
-        self.scheduler.after(2 * SECOND_NS, self._operator_looks)
+            if site.ready:
+                self._look_after(site)
+        self.scheduler.after(OPERATOR_NS, self._operator_looks)
+
+    def _look_after(self, site: Site) -> None:
+        if site.processor.destage.broken_devices():
+            self.watch.mark("restarted for a broken disk")
+            # With the power gone, nothing is left of what the disk has refused to flush.
+            site.crash(0, MILLISECOND_NS, power=True)
+        elif site.group.stopped:
+            self.watch.mark("restarted for a spoilt record")
+            site.crash(1, MILLISECOND_NS, power=False)
+        elif self.liveness and site.primary():
+            if site.group.suspended:
+                site.order(verb="resume", group=GROUP)
+            if site.group.frozen:
+                site.order(verb="run", group=GROUP)
 
     def converged(self) -> bool:
         """Return whether the sites are equal and at rest."""

@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def handlers():
     """Give the signal handlers back, which the command takes for itself."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -157,7 +160,7 @@ def test_a_path_too_long_for_sockets_names_the_fix(tmp_path, capsys, handlers):
     assert "choose a shorter one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_interrupted_it_stops_what_it_started_and_removes_nothing(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "rig.cli", "demo", "--out", str(tmp_path / "run")],
@@ -175,7 +178,9 @@ def test_interrupted_it_stops_what_it_started_and_removes_nothing(tmp_path, numb
             process.send_signal(number)
             break
     process.stdout.read()
-    assert process.wait() == 130, process.stderr.read()
+    errors = process.stderr.read()
+    assert process.wait() == 130, errors
+    assert "all processes are stopped" in errors
     watchdog.cancel()
     process.stdout.close()
     process.stderr.close()

@@ -5,8 +5,10 @@ import random
 import pytest
 
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy import group, primary
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.states import PairState, Role
+from emulator.record import epoch
 from tests.node.history import History, Host
 from tests.node.world import PAIR, SIZES, Site, World
 
@@ -19,7 +21,9 @@ class Story:
 
     def __init__(self, seed: int) -> None:
         dice = self.dice = random.Random(f"story/{seed}")
-        ack = dice.choice([AckLevel.NVS, AckLevel.NVS, AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED])
+        ack = dice.choice(
+            [AckLevel.NVS, AckLevel.NVS, AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED]
+        )
         policy = OnLinkLoss.CONTINUE if dice.random() < 0.85 else OnLinkLoss.HOLD
         self.world = World(
             seed,
@@ -30,6 +34,7 @@ class Story:
             on_link_loss=policy,
         )
         self.history = History(self.world)
+        self.world.after_step = self.invariants
         self.world.start()
         self.host = Host(self.history, self.world.a)
         self.frozen = False
@@ -65,7 +70,9 @@ class Story:
             length = dice.choice([700, 4096, 9000, 40_000])
             self.host.zero(volume, dice.randrange(SIZE[volume] - length), length)
             return
-        data = dice.randbytes(length) if dice.random() < 0.7 else bytes([dice.randrange(3)]) * length
+        data = (
+            dice.randbytes(length) if dice.random() < 0.7 else bytes([dice.randrange(3)]) * length
+        )
         self.host.write(volume, offset, data)
 
     def read(self) -> None:
@@ -106,7 +113,11 @@ class Story:
         primary = self.primary
         if primary is None:
             return
-        self.history.remote_csn = max(self.history.remote_csn, primary.group.stream.acked.csn) if primary.group.state is PairState.DUPLEX else self.history.remote_csn
+        self.history.remote_csn = (
+            max(self.history.remote_csn, primary.group.stream.acked.csn)
+            if primary.group.state is PairState.DUPLEX
+            else self.history.remote_csn
+        )
         other = self.world.sites[PAIR[primary.config.name]]
         if not other.serving:
             return
@@ -152,6 +163,18 @@ class Story:
             self.world.rest(self.dice.random() * 10)
         if down:
             self.world.heal()
+
+    def break_disk(self) -> None:
+        """Let a disk refuse everything for a while (X7, X16)."""
+        site = self.dice.choice(list(self.world.sites.values()))
+        self.say(f"disk of {site.config.name} refuses")
+        site.broken[self.dice.randrange(2)] = None
+        for _ in range(self.dice.randrange(1, 6)):
+            self.write_some()
+            if self.primary is self.host.site:
+                self.read()
+        self.world.rest(self.dice.choice([1, 100, 2500]))
+        site.broken.clear()
 
     def freeze(self) -> None:
         if (site := self.primary) is None:
@@ -205,6 +228,7 @@ class Story:
             (self.crash, 4),
             (self.cut, 4),
             (self.burst, 2),
+            (self.break_disk, 1),
             (self.freeze, 2),
             (self.suspend, 1),
             (self.hand_over, 2),
@@ -215,7 +239,6 @@ class Story:
             self.dice.choices([act for act, _ in acts], [weight for _, weight in acts])[0]()
             if self.primary is not self.host.site:
                 self.settle_role()
-            self.invariants()
         self.converge()
 
     def invariants(self) -> None:
@@ -223,6 +246,18 @@ class Story:
             s for s in self.world.sites.values() if s.alive and s.group.role is Role.PRIMARY
         ]
         assert len(primaries) <= 1, self.history.say("two primaries (R1)")
+        for site in self.world.sites.values():
+            if not site.alive:
+                continue
+            cache = site.processor.cache
+            for volume in range(2):
+                lsns = [
+                    *cache._oldest_lsn[volume].values(),
+                    *(lsn for key, lsn in cache._writing_lsn.items() if key >> 40 == volume),
+                ]
+                assert cache.oldest_lsn(volume) == min(lsns, default=None), self.history.say(
+                    f"{site.config.name} would trim the journal too early (W2)"
+                )
 
     def converge(self) -> None:
         world = self.world
@@ -230,6 +265,11 @@ class Story:
         if not world.line_up:
             world.heal()
         world.loss = 0
+        for each in world.sites.values():
+            if each.alive and each.processor.destage.broken_devices():
+                # A disk whose flush failed is written anew by a restart only.
+                each.crash(power=True)
+                self.revive(each)
         self.settle_role()
         site = self.primary
         group = site.group
@@ -259,11 +299,26 @@ class Story:
             words.append(
                 f"{site.config.name}: {group.role} {group.state} {group.reason!r} csn {group.csn} "
                 f"acked {group.stream.acked.csn} applied {group.stream.applied_csn} frozen "
-                f"{group.frozen} pacing {site.processor.pacing!r} dirty {len(site.processor.cache.dirty)} "
-                f"stopped {group.stopped!r} map {group.map_mode} copy {group.copy_number} "
+                f"{group.frozen} pacing {site.processor.pacing!r} "
+                f"dirty {len(site.processor.cache.dirty)} stopped {group.stopped!r} map {group.map_mode} copy {group.copy_number} "
                 f"consistent {group.consistent} link {site.processor.links['A-B'].machine.state}"
             )
         return "\n".join([f"open {len(self.host.open)}", *words, *self.trail[-12:]])
+
+
+SMALL = {
+    group: {"ENTRY_BYTES_MAX": 20_000},
+    epoch: {"RECORD_BYTES_MAX": 5 * TRACK_BYTES},
+    primary: {"COPY_TRACKS": 7},
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_records(monkeypatch):
+    """Epochs and copyings of several records each, though the volumes are small."""
+    for module, values in SMALL.items():
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
 
 
 @pytest.mark.parametrize("seed", range(100))

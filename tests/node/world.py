@@ -354,6 +354,7 @@ class World:
         self._serial = 0
         self._wake_ns: dict[str, int] = {}
         self.steps = 0
+        self.after_step: Callable[[], None] = lambda: None
         self.sites: dict[str, Site] = {}
         for name in PAIR:
             contents = [self.dice.randbytes(size) for size in SIZES.values()]
@@ -426,6 +427,7 @@ class World:
             if site.alive and self._wake_ns[name] <= self.now_ns:
                 site.turn()
         self.steps += 1
+        self.after_step()
 
     def run(self, until: Callable[[], bool], limit_ms: float = 60_000) -> None:
         """Go on until something holds, and fail if it does not within virtual time."""

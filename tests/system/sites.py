@@ -102,7 +102,7 @@ class Site:
             raise AssertionError(f"site {self.name} said nothing for {limit_s:g} s")
         line = self.process.stdout.readline()
         if not line:
-            code = self._ended(WAIT_S_MAX)
+            code = self.ended()
             raise AssertionError(f"site {self.name} ended with {code}:\n{self.log_tail()}")
         said = json.loads(line)
         assert (said["event"], said["site"]) == ("ready", self.name)
@@ -111,20 +111,21 @@ class Site:
         """Start the process, which must end by itself; return its exit code and what it said."""
         size = self.log.stat().st_size if self.log.exists() else 0
         self.launch()
-        code = self._ended(limit_s)
+        code = self.ended(limit_s)
         return code, self.log.read_bytes()[size:].decode()
 
     def terminate(self, limit_s: float = WAIT_S_MAX) -> int:
         """Ask it to drain and stop; return its exit code."""
         os.kill(self.pid, signal.SIGTERM)
-        return self._ended(limit_s)
+        return self.ended(limit_s)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
         os.kill(self.pid, signal.SIGKILL)
-        self._ended(WAIT_S_MAX)
+        self.ended()
 
-    def _ended(self, limit_s: float) -> int:
+    def ended(self, limit_s: float = WAIT_S_MAX) -> int:
+        """Wait until it has ended, for whatever reason; return its exit code."""
         process, self.process = self.process, None
         assert process is not None
         try:

@@ -136,7 +136,9 @@ def test_volumes_of_different_size_are_refused_at_both_ends(two_sites):
     # On: on two machines neither bench file can see the other one's image.
     for name, other in (("A", bench.b), ("B", bench.a)):
         alone = bench.folder / f"{name}.toml"
-        alone.write_text(bench.path.read_text().replace(f"raw://{other.image}", "raw:///nowhere/not-here.img"))
+        alone.write_text(
+            bench.path.read_text().replace(f"raw://{other.image}", "raw:///nowhere/not-here.img")
+        )
         bench.sites[name].bench = alone
     bench.start()
     for site in bench.sites.values():
@@ -208,6 +210,38 @@ def test_garbage_on_every_socket_while_the_copy_runs(two_sites):
                         peer.shutdown(socket.SHUT_WR)
     link = bench.a.status()["links"]["A-B"]
     assert link["line"]["packets_rejected"] + link["counters"]["rejected_packets"] >= 25
+    bench.finish()
+
+
+def test_garbage_on_a_tcp_line(two_sites):
+    """A stranger on the port is not taken for the peer, and does not keep the peer out."""
+    port = free_ports(1, socket.SOCK_STREAM)[0]
+    bench = two_sites(line=(f"tcp://127.0.0.1:{port}?listen=1", f"tcp://127.0.0.1:{port}"))
+    dice = random.Random(1)
+    bench.start("A")
+    for size in (0, 1, 100, 70_000):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(dice.randbytes(size))
+    bench.start("B")
+    bench.wait("duplex")
+    with connect_nbd(bench.a.uri) as volume:
+        volume.write(0, dice.randbytes(4096))
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as stranger:
+        stranger.sendall(dice.randbytes(10_000))
+        bench.wait("identical")
+    bench.finish()
+
+
+def test_garbage_on_a_pty_line(two_sites, tmp_path):
+    bench = two_sites(line=(f"pty:///?link={tmp_path}/tty", f"serial://{tmp_path}/tty"))
+    dice = random.Random(1)
+    bench.start()
+    bench.wait("duplex")
+    with connect_nbd(bench.a.uri) as volume, (tmp_path / "tty").open("wb", buffering=0) as stranger:
+        for number in range(30):
+            stranger.write(dice.randbytes(dice.choice([1, 7, 500])) + b"\0" * (number % 3))
+            volume.write(dice.randrange(4096) * 4096, dice.randbytes(4096))
+    assert bench.a.status()["links"]["A-B"]["line"]["packets_rejected"]
     bench.finish()
 
 

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from tests.system.sites import free_ports, run, udp_line
+from tests.system.sites import run
+from tests.transport.cables import uris, virtual_cable
 
 pytestmark = pytest.mark.peers
 
@@ -36,19 +37,22 @@ def fio(uri, folder, *more, size="8m"):
     assert job["read"]["total_ios"] == job["write"]["total_ios"]
 
 
-def line(kind, folder):
-    if kind == "tcp":
-        port = free_ports(1)[0]
-        return f"tcp://127.0.0.1:{port}?listen=1", f"tcp://127.0.0.1:{port}"
-    if kind == "pty":
-        return f"pty:///?link={folder}/tty", f"serial://{folder}/tty"
-    return udp_line(*free_ports(2))
+@pytest.mark.needs("netns", "cap_net_raw", "ip", "nsenter", "nbdcopy", "fio")
+def test_raw_ethernet_between_two_ends_of_a_veth(two_sites, tmp_path):
+    with virtual_cable() as veth:
+        bench = two_sites(size_bytes=SIZE, line=uris("eth", tmp_path, veth))
+        bench.start()
+        run("nbdcopy", "--flush", image(tmp_path / "in"), bench.a.uri)
+        fio(bench.a.uri, tmp_path)
+        found = bench.wait("identical")
+        assert found["A"]["links"]["A-B"]["mtu_bytes"] == 9000
+        bench.finish()
 
 
 @pytest.mark.needs("nbdinfo", "nbdcopy", "qemu-img", "qemu-io", "fio")
 @pytest.mark.parametrize("kind", ["udp", "tcp", "pty"])
 def test_every_client_while_the_copy_runs(two_sites, tmp_path, kind):
-    bench = two_sites(size_bytes=SIZE, line=line(kind, tmp_path))
+    bench = two_sites(size_bytes=SIZE, line=uris(kind, tmp_path, None))
     bench.start()
     uri = bench.a.uri
     (export,) = json.loads(run("nbdinfo", "--json", uri))["exports"]

@@ -1,0 +1,1 @@
+"""The nonvolatile store: ring, recovery and the file beneath."""

@@ -1,0 +1,66 @@
+"""The simulator's commands: what they print, and how they end."""
+
+import json
+
+import pytest
+
+from emulator.copy.group import Group
+from rig.cli.main import main
+from rig.sim.config import calm
+from rig.sim.schedule import Schedule, from_text, to_text
+
+
+def test_seeds_are_run_and_added_up(capsys, tmp_path):
+    words = ["sim", "--seeds", "0:3", "--writes", "20", "--digest", "--twice", "--json"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["seeds"] == 3
+    assert said["violations"] == {}
+    assert said["differing_seeds"] == []
+    assert len(said["digest"]) == 32
+    assert said["faults_injected"] == sum(said["faults"].values()) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_branch_that_was_not_reached_is_a_failure(capsys):
+    assert main(["sim", "--seed", "0", "--writes", "1", "--marks"]) == 1
+    assert "no run has reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["sim", "--seeds", "9:3"], "the lower one first"),
+        (["sim", "--seeds", "0:3", "--seed", "1"], "exclude each other"),
+        (["exhaust", "noise"], "there are loss and crash"),
+        (["zoo", "--only", "unicorn"], "no mutant"),
+        (["run", "no-such-file.toml"], "no-such-file.toml"),
+    ],
+)
+def test_what_cannot_be_done_is_said(capsys, words, problem):
+    assert main(words) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_failing_run_leaves_a_file_that_repeats_and_shrinks(capsys, tmp_path, monkeypatch):
+    # A mistake for the length of this test: hosts are answered at once.
+    monkeypatch.setattr(Group, "release", lambda group: group.replies.release(group.csn))
+    assert main(["sim", "--seed", "4", "--writes", "40", "--out", str(tmp_path)]) == 1
+    path = tmp_path / "seed-4.toml"
+    said = capsys.readouterr()
+    assert f"dualcopy run {path}" in said.out
+    assert main(["run", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["violation"]["rule"] == "A1"
+    assert main(["shrink", str(path)]) == 0
+    small = from_text((tmp_path / "seed-4.min.toml").read_text())
+    assert small.expect == "A1"
+    assert len(small.faults) + len(small.config.deeds) <= 5
+    assert small.config.writes < 40
+
+
+def test_a_run_that_holds_cannot_be_shrunk(capsys, tmp_path):
+    path = tmp_path / "calm.toml"
+    path.write_text(to_text(Schedule(calm(1, 5), [])))
+    assert main(["run", str(path)]) == 0
+    assert main(["shrink", str(path)]) == 2
+    assert "nothing to shrink" in capsys.readouterr().err
