@@ -93,12 +93,15 @@ def relation(
     known: dict[int, bytes],
     theirs: Sequence[Generation],
     peer: Position,
+    *,
+    complete: bool,
 ) -> Ancestry:
     """Return what a secondary at `peer` is to a primary whose newest csn is `head.csn`.
 
     `known` gives the chain hash at each csn that the primary can still prove: the last
-    acknowledged position and every closed epoch that the journal keeps, up to the peer's csn.
-    Behind the first of these, a secondary of this primary can stand nowhere else.
+    acknowledged position and every closed epoch that the journal keeps. When it is `complete`,
+    a secondary of this primary can stand nowhere else behind the first of these; without the
+    journal nobody can tell.
     """
     if not theirs:
         return Ancestry.EMPTY
@@ -115,7 +118,7 @@ def relation(
         return Ancestry.AHEAD
     chain = known.get(peer.csn)
     if chain is None:
-        return Ancestry.TRIMMED if peer.csn < min(known) else Ancestry.FORK
+        return Ancestry.FORK if complete and peer.csn > min(known) else Ancestry.TRIMMED
     if chain != peer.chain:
         return Ancestry.FORK
     return Ancestry.SAME if peer.csn == head.csn else Ancestry.BEHIND

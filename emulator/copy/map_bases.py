@@ -38,8 +38,9 @@ class MapBases:
 
         Those noted first stay: if nothing has reached the other site since, it is still there.
         """
-        fresh = [(copy_number, csn, known[csn]) for csn in sorted(known)]
-        self._rows = self._rows[:POSITIONS_MAX] + fresh[:POSITIONS_MAX]
+        rows = [(copy_number, csn, known[csn]) for csn in sorted(known)]
+        # What was confirmed, and the newest: the other site was mostly close behind.
+        self._rows = self._rows[:POSITIONS_MAX] + rows[:1] + rows[1:][1 - POSITIONS_MAX :]
 
     def text(self) -> str:
         """Return the positions as the superblock keeps them."""

@@ -15,7 +15,6 @@ from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
-from emulator.copy.stream import EPOCHS_SENT_MAX
 from emulator.events import CopyProgress, JournalOverflow
 from emulator.record.changes import RecordHead, encode_head, record_chain
 from emulator.record.epoch import canonical_body
@@ -138,6 +137,7 @@ class Primary:
             stream.known_chains(),
             peer.lineage,
             peer.position,
+            complete=not group.map_mode,
         )
         # A copying that never reached the other site may have begun at the csn where that stands.
         return Ancestry.TRIMMED if found is Ancestry.FORK and self._at_base(peer) else found
@@ -374,9 +374,8 @@ class Primary:
             stream.stop()
             group.map_mode = True
             # After a restart no chain hash is known; the other site may have any of what was sent.
-            sent = list(stream.closed)[:EPOCHS_SENT_MAX]
-            if sent:
-                yield from stream.prove(sent[-1].csn_last)
+            if stream.closed:
+                yield from stream.prove(stream.closed[-1].csn_last)
             group.map_bases.note(group.copy_number, stream.known_chains())
             for key in stream.noted_keys():
                 group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)

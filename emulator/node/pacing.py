@@ -38,6 +38,8 @@ class Pacing:
             pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
             for pair in processor.pairs.values()
         )
+        # Without this, clean tracks would stay until a disk write ends, however long that takes.
+        cache.evict()
         if cache.full():
             self.reason = "the cache is full of tracks not yet on their disks"
         elif journal.used_bytes() > journal.ring_bytes * PACE_FILL:

@@ -12,6 +12,7 @@ from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
 from emulator.errors import DeviceError
 
+_NOT_PRIMARY = (Role.SECONDARY, Role.HANDING_OVER)
 _TRACK_MASK = TRACK_BYTES - 1
 _TRACK_SHIFT = TRACK_BYTES.bit_length() - 1
 # A longer write is taken in pieces of this size, each with its own csn, so that a small journal
@@ -65,7 +66,8 @@ class Volume:
         if offset + length > self.size_bytes:
             who.completed(cookie, Outcome.OUT_OF_RANGE, [])
             return None
-        if self.group.role is Role.SECONDARY and not self._secondary_reads:
+        # Who hands its role over cannot know whether the other site writes already.
+        if self.group.role in _NOT_PRIMARY and not self._secondary_reads:
             who.completed(cookie, Outcome.NOT_HERE, [])
             return None
         self.reads += 1

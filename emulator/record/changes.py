@@ -188,6 +188,12 @@ def _take(view: memoryview, at: int, length: int) -> memoryview:
     return view[at : at + length]
 
 
+def _check_whole(at: int, offset: int, length: int) -> None:
+    # There is one way only to write a change, since the chain hash is taken over its bytes.
+    if offset or length:
+        raise BadRecordError(f"whole tracks at byte {at} claim {length} bytes at {offset}")
+
+
 def _decode_full(
     view: memoryview, at: int, volume: int, track: int, offset: int, length: int
 ) -> tuple[Extent, int]:
@@ -196,9 +202,10 @@ def _decode_full(
 
 
 def _decode_run(
-    view: memoryview, at: int, volume: int, track: int, _offset: int, _length: int
+    view: memoryview, at: int, volume: int, track: int, offset: int, length: int
 ) -> tuple[Extent, int]:
     tracks, size = _RUN.unpack_from(view, at)
+    _check_whole(at, offset, length)
     if size != tracks * TRACK_BYTES or not 0 < tracks <= RUN_TRACKS_MAX:
         raise BadRecordError(f"run of {tracks} tracks at byte {at} claims {size} bytes")
     data = _take(view, at + _RUN.size, size)
@@ -211,6 +218,8 @@ def _decode_zero(
     (tracks,) = _ZERO.unpack_from(view, at)
     if tracks > RUN_TRACKS_MAX:
         raise BadRecordError(f"{tracks} zero tracks at byte {at} are too many")
+    if tracks:
+        _check_whole(at, offset, length)
     size = tracks * TRACK_BYTES or length
     return Extent(volume, track, offset, tracks, size, None), at + _ZERO.size
 

@@ -25,6 +25,8 @@ from emulator.wire.checksum import Buffer
 # A record is formed in one go, so this bounds how long a host waits behind it: half a millisecond.
 RECORD_BYTES_MAX = 256 * 1024
 RECORD_TRACKS_MAX = 4096
+# What a part of a track takes at most beyond its own bytes, when there are many of them.
+PART_BYTES = 16
 # Old images kept for deltas. An epoch grows longer only when the line is busy coalescing whole
 # tracks; keeping twice as much memory for it would not pay.
 BASES_MAX = 4096
@@ -168,7 +170,10 @@ class Epoch:
         end = at
         while end < len(keys) and size < RECORD_BYTES_MAX and end - at < RECORD_TRACKS_MAX:
             key = keys[end]
-            if self.images[key] is not ZERO_TRACK or key in self.extents:
+            if key in self.extents:
+                # Many small parts of a track weigh more than the track: each has its own header.
+                size += max(TRACK_BYTES, PART_BYTES * len(self.extents[key]))
+            elif self.images[key] is not ZERO_TRACK:
                 size += TRACK_BYTES
             end += 1
         return end

@@ -300,7 +300,8 @@ class Story:
                 f"{site.config.name}: {group.role} {group.state} {group.reason!r} csn {group.csn} "
                 f"acked {group.stream.acked.csn} applied {group.stream.applied_csn} frozen "
                 f"{group.frozen} pacing {site.processor.pacing!r} "
-                f"dirty {len(site.processor.cache.dirty)} stopped {group.stopped!r} map {group.map_mode} copy {group.copy_number} "
+                f"dirty {len(site.processor.cache.dirty)} stopped {group.stopped!r} "
+                f"map {group.map_mode} copy {group.copy_number} "
                 f"consistent {group.consistent} link {site.processor.links['A-B'].machine.state}"
             )
         return "\n".join([f"open {len(self.host.open)}", *words, *self.trail[-12:]])

@@ -80,7 +80,6 @@ def test_zeros_stay_the_one_zero_track():
 
 def within(change: Extent | Delta, body: bytes) -> None:
     """Whatever was read lies inside tracks and inside the record."""
-    assert 0 <= change.offset <= change.offset + (0 if change.length > TRACK_BYTES else 0)
     if isinstance(change, Delta):
         assert change.offset + change.length <= TRACK_BYTES
         for offset, data in change.pieces:
@@ -100,8 +99,7 @@ def within(change: Extent | Delta, body: bytes) -> None:
 def judge(body: bytes, count: int) -> bool:
     try:
         changes = decode_changes(body, count)
-    except BadRecordError as error:
-        assert str(error)
+    except BadRecordError:
         return False
     assert len(changes) == count
     for change in changes:
@@ -140,12 +138,11 @@ def test_almost_right_bytes_are_read_or_refused(heads, tails):
 @given(st.lists(parts_of_one(), min_size=1, max_size=3), st.data())
 def test_spoilt_changes_are_read_or_refused(changes, data):
     body = bytearray(b"".join(joined(parts) for parts, _pieces in changes))
+    cut = data.draw(st.integers(0, len(body) - 1))
+    assert not judge(bytes(body[:cut]), len(changes)), "a record that was cut off was taken"
     at = data.draw(st.integers(0, len(body) - 1))
     body[at] = data.draw(st.integers(0, 255))
-    cut = data.draw(st.integers(0, len(body)))
     judge(bytes(body), len(changes))
-    if cut < len(body):
-        assert not judge(bytes(body[:cut]), len(changes)) or bytes(body[:cut]) != bytes(body)
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,15 @@ SECOND_NS = 1_000_000_000
 Status = dict[str, Any]
 
 
-def until(condition: Callable[[], Any], what: str, limit_s: float = WAIT_S_MAX) -> Any:
+def until(
+    condition: Callable[[], Any], what: str, limit_s: float = WAIT_S_MAX, pause_s: float = POLL_S
+) -> Any:
     """Return what `condition` gives as soon as that is true."""
     end = time.monotonic() + limit_s
     pause = threading.Event()
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {limit_s:g} s: {what}"
-        pause.wait(POLL_S)
+        pause.wait(pause_s)
     return found
 
 
@@ -118,6 +120,13 @@ class Site:
         """Ask it to drain and stop; return its exit code."""
         os.kill(self.pid, signal.SIGTERM)
         return self.ended(limit_s)
+
+    def pause(self) -> None:
+        """Let it do nothing until `resume`; it can still be killed."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""

@@ -46,11 +46,11 @@ def test_a_cut_line_is_made_up_from_the_journal(two_sites, tmp_path, kind):
 
 def test_a_small_journal_gives_up_order_and_copies_what_changed(two_sites, tmp_path):
     with UdpCable() as cable:
-        bench = two_sites(line=cable.line, size_bytes=64 * MIB, nvs="8MiB")
+        bench = two_sites(line=cable.line, size_bytes=32 * MIB, nvs="8MiB")
         bench.start()
         bench.wait("duplex")
         before = copied(bench)
-        with Load(bench.a, tmp_path / "writes", size_bytes=4 * MIB) as load:
+        with Load(bench.a, tmp_path / "writes", size_bytes=2 * MIB) as load:
             load.await_acknowledged(50)
             cable.cut()
             found = until(
@@ -61,20 +61,20 @@ def test_a_small_journal_gives_up_order_and_copies_what_changed(two_sites, tmp_p
             # On: no host is stopped by a full journal (F8).
             load.await_acknowledged(2000)
             suspended(bench)
-            assert 0 < bench.a.group()["copy"]["dirty_tracks"] <= 1024
+            assert 0 < bench.a.group()["copy"]["dirty_tracks"] <= 512
         cable.heal()
         bench.wait("identical")
-        assert 0 < copied(bench) - before <= 1024
+        assert 0 < copied(bench) - before <= 512
         load.verify()
         bench.finish()
 
 
 def test_overflow_survives_the_crash_of_either_site(two_sites, tmp_path):
     with UdpCable() as cable:
-        bench = two_sites(line=cable.line, size_bytes=64 * MIB, nvs="8MiB", sync="fsync")
+        bench = two_sites(line=cable.line, size_bytes=32 * MIB, nvs="8MiB", sync="fsync")
         bench.start()
         bench.wait("duplex")
-        with Load(bench.a, tmp_path / "writes", size_bytes=4 * MIB) as load:
+        with Load(bench.a, tmp_path / "writes", size_bytes=2 * MIB) as load:
             cable.cut()
             until(lambda: bench.a.events("journal-overflow"), "the journal is announced as full")
             load.await_acknowledged(500)
@@ -83,6 +83,6 @@ def test_overflow_survives_the_crash_of_either_site(two_sites, tmp_path):
         cable.heal()
         bench.start()
         bench.wait("identical")
-        assert 0 < copied(bench) <= 1024
+        assert 0 < copied(bench) <= 512
         load.verify()
         bench.finish()

@@ -1,6 +1,10 @@
-"""Who is primary: reversals planned, cut short and crashed, promotion by force, and forks."""
+"""Who is primary: reversals planned, cut short and crashed, promotion by force, and forks.
+
+The suite crashes a few reversals; `KILLS=20 pytest tests/system/test_roles.py` crashes as many.
+"""
 
 import contextlib
+import os
 import random
 import threading
 
@@ -14,6 +18,7 @@ from tests.system.sites import until
 
 MIB = 1 << 20
 EPERM = 1
+KILLS = int(os.environ.get("KILLS", "4"))
 
 
 def roles(bench):
@@ -139,13 +144,14 @@ def _ordered(site, primary):
     assert not thread.is_alive(), "the order is never answered"
 
 
+@pytest.mark.timeout(60 + 30 * KILLS)
 @pytest.mark.parametrize("sync", ["battery", "fsync"])
 def test_kill_inside_a_reversal(two_sites, tmp_path, sync):
     """Either site dies at some moment of a reversal: one primary at most, nothing lost (X19)."""
     dice = random.Random(sync)
     bench = two_sites(sync=sync)
     bench.start()
-    for number in range(4):
+    for number in range(KILLS):
         bench.wait("duplex", 60)
         old, new = ("A", "B") if roles(bench)["A"] == "primary" else ("B", "A")
         victim = dice.choice([old, new])
@@ -163,6 +169,74 @@ def test_kill_inside_a_reversal(two_sites, tmp_path, sync):
         now = next(name for name, role in roles(bench).items() if role == "primary")
         load.site = bench.sites[now]
         load.verify()
+    bench.finish()
+
+
+@pytest.mark.parametrize("victims", ["A", "B", "AB", ""])
+def test_crash_when_the_role_is_offered_and_nobody_has_taken_it(two_sites, victims):
+    """No primary at all, until the sites meet again; then the one that was to become it."""
+    bench = two_sites(sync="fsync")
+    bench.start()
+    write_and_read(bench.a, 0, b"a" * 4096)
+    bench.wait("identical")
+    bench.b.pause()
+    with _ordered(bench.a, "B") as order:
+        order.start()
+        until(lambda: bench.a.events("role-changed"), "site A has given the role up")
+        assert bench.a.group()["role"] == "handing-over"
+        refused(bench.a, lambda volume: volume.write(0, b"x" * 4096))
+        refused(bench.a, lambda volume: volume.read(0, 4096))
+        for name in victims:
+            bench.sites[name].kill()
+        if "B" not in victims:
+            bench.b.resume()
+        if victims:
+            bench.start(*victims)
+        until(lambda: _settled(bench), "one primary and one secondary")
+    assert roles(bench) == {"A": "secondary", "B": "primary"}
+    write_and_read(bench.b, 4096, b"b" * 4096)
+    bench.finish()
+
+
+@pytest.mark.parametrize("victims", ["A", "B", "AB", ""])
+def test_crash_when_the_role_is_taken_and_the_old_primary_does_not_know(two_sites, victims):
+    bench = two_sites(sync="fsync")
+    bench.start()
+    write_and_read(bench.a, 0, b"a" * 4096)
+    bench.wait("identical")
+    with _ordered(bench.a, "B") as order:
+        order.start()
+        until(lambda: bench.b.events("role-changed"), "site B has taken the role", pause_s=0.0005)
+        bench.a.pause()
+        write_and_read(bench.b, 4096, b"b" * 4096)
+        for name in victims:
+            bench.sites[name].kill()
+        if "A" not in victims:
+            bench.a.resume()
+        if victims:
+            bench.start(*victims)
+        until(lambda: _settled(bench), "one primary and one secondary")
+    assert roles(bench) == {"A": "secondary", "B": "primary"}
+    with connect_nbd(bench.b.uri) as volume:
+        assert volume.read(0, 8192) == b"a" * 4096 + b"b" * 4096
+    bench.finish()
+
+
+def test_the_role_is_taken_back_by_force_when_the_other_site_is_lost(two_sites):
+    bench = two_sites()
+    bench.start()
+    write_and_read(bench.a, 0, b"a" * 4096)
+    bench.wait("identical")
+    bench.b.pause()
+    with _ordered(bench.a, "B") as order:
+        order.start()
+        until(lambda: bench.a.events("role-changed"), "site A has given the role up")
+        bench.b.kill()
+        bench.a.order("role", primary="A", force="site B is lost")
+        write_and_read(bench.a, 0, b"again" * 100)
+        bench.start("B")
+        bench.wait("duplex")
+    assert roles(bench) == {"A": "primary", "B": "secondary"}
     bench.finish()
 
 
