@@ -15,6 +15,8 @@ from emulator.uri import parse_uri
 
 _BACKLOG = 16
 OPERATORS_MAX = 32
+# An operator that asks and does not read is answered no further until it does.
+ANSWERS_BYTES_MAX = 1 << 20
 
 
 class _Operator:
@@ -25,6 +27,9 @@ class _Operator:
         self.received = bytearray()
         self.to_send = bytearray()
         self.asked = 0
+        """Requests whose answer is still to come."""
+        self.ended = False
+        """It asks nothing more, but may still listen."""
 
 
 class OperatorServer:
@@ -65,13 +70,15 @@ class OperatorServer:
 
     def _ready(self, file: int, operator: _Operator, events: int) -> None:
         try:
-            if events & ~WRITABLE:
+            if events & READABLE:
                 piece = operator.socket.recv(LINE_BYTES_MAX)
-                if not piece:
-                    self._end(file)
-                    return
+                operator.ended = not piece
                 operator.received += piece
-                self._take_lines(file, operator)
+            elif events & ~WRITABLE:
+                self._end(file)
+                return
+            self._send(file, operator)
+            self._take_lines(file, operator)
             self._send(file, operator)
         except BlockingIOError:
             return
@@ -80,10 +87,16 @@ class OperatorServer:
 
     def _take_lines(self, file: int, operator: _Operator) -> None:
         while (end := operator.received.find(b"\n")) >= 0:
+            if len(operator.to_send) > ANSWERS_BYTES_MAX:
+                return
             line = bytes(operator.received[:end])
             del operator.received[: end + 1]
+            operator.asked += 1
             self._console.request(line, self._answer(file, operator))
+        if operator.ended:
+            operator.received.clear()
         if len(operator.received) > LINE_BYTES_MAX:
+            operator.asked += 1
             self._answer(file, operator)(
                 {"ok": False, "error": f"a line over {LINE_BYTES_MAX} bytes", "exit_code": 2}
             )
@@ -92,6 +105,7 @@ class OperatorServer:
     def _answer(self, file: int, operator: _Operator) -> Callable[[dict[str, Any]], None]:
         def answer(said: dict[str, Any]) -> None:
             if self._operators.get(file) is operator:
+                operator.asked -= 1
                 operator.to_send += json.dumps(said).encode() + b"\n"
                 with contextlib.suppress(OSError):
                     self._send(file, operator)
@@ -102,7 +116,11 @@ class OperatorServer:
         with contextlib.suppress(BlockingIOError):
             while operator.to_send:
                 del operator.to_send[: operator.socket.send(operator.to_send)]
-        self._loop.change(file, READABLE | (WRITABLE if operator.to_send else 0))
+        if operator.ended and not (operator.to_send or operator.asked or operator.received):
+            self._end(file)
+            return
+        more = not operator.ended and len(operator.to_send) <= ANSWERS_BYTES_MAX
+        self._loop.change(file, (READABLE if more else 0) | (WRITABLE if operator.to_send else 0))
 
     def _end(self, file: int) -> None:
         operator = self._operators.pop(file, None)

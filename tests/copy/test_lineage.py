@@ -118,7 +118,9 @@ class Past:
         else:
             csn, at = self.ours[-1]
             parent = self.our_lineage[-1].number
-            self.our_lineage.append(Generation(self.dice.getrandbits(63), parent, csn, at, "handed"))
+            self.our_lineage.append(
+                Generation(self.dice.getrandbits(63), parent, csn, at, "handed")
+            )
             self.acked = self.ours[-1]
 
     def judge(self) -> tuple[Ancestry, bool]:

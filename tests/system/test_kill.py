@@ -36,7 +36,9 @@ class Background:
         while not self._stop.is_set():
             fio = subprocess.Popen(
                 [
-                    *("fio", "--name=load", "--ioengine=nbd", f"--uri={self._site.uri}"),
+                    # A job in a process of its own would outlive the kill below.
+                    *("fio", "--thread", "--name=load", "--ioengine=nbd"),
+                    f"--uri={self._site.uri}",
                     *("--rw=randwrite", "--bsrange=512-32k", "--bs_unaligned=1"),
                     *("--iodepth=4", "--offset=8m", "--size=8m", "--rate_iops=400"),
                     *("--time_based=1", "--runtime=600", "--fsync=32"),

@@ -1,6 +1,6 @@
 """The cache's bound holds: a long stream of writes leaves both sites small.
 
-The suite writes 512 MiB; `STREAM_MIB=2048 pytest tests/system/test_memory.py` writes 2 GiB.
+The suite writes 256 MiB; `STREAM_MIB=2048 pytest tests/system/test_memory.py` writes 2 GiB.
 """
 
 import os
@@ -12,7 +12,7 @@ from emulator.frontend.nbd_protocol import Command
 from rig.host.nbd_client import connect_nbd
 
 MIB = 1 << 20
-STREAM_MIB = int(os.environ.get("STREAM_MIB", "512"))
+STREAM_MIB = int(os.environ.get("STREAM_MIB", "256"))
 PIECE = 256 * 1024
 BEYOND_CACHE = 80 * MIB
 
