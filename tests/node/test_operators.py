@@ -1,7 +1,6 @@
 """The operator socket: requests and answers, and people who send rubbish, stop or never read."""
 
 import json
-import os
 import socket
 
 import pytest
@@ -100,7 +99,7 @@ def test_a_request_may_come_byte_by_byte(bench):
 
 
 def test_nobody_but_the_owner_may_connect(bench):
-    assert os.stat(bench.path).st_mode & 0o077 == 0
+    assert bench.path.stat().st_mode & 0o077 == 0
 
 
 def test_many_operators_do_not_mix(bench):
