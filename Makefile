@@ -2,6 +2,7 @@
 #
 #   make demo       two sites, a real line, a real disk image; ARGS="--out DIR" goes to the demo
 #   make test       every check, then every test; what CI runs
+#   make slow       the long tests: the whole demo with tampering, the bug zoo, wide seeds
 #   make check      only what does not run tests: format, lint, types, imports, spelling, docs
 #   make generate   write the files derived from emulator/wire/layout.py
 #   make docs       the manual, as HTML in rig/docs/_build/html
@@ -12,7 +13,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test check generate docs clean
+.PHONY: demo test slow check generate docs clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -25,11 +26,14 @@ demo: $(VENV)/.run
 	@$(BIN)/dualcopy demo $(ARGS)
 
 test: check
-	@$(BIN)/pytest -q -n $(TEST_WORKERS) -m "not performance" $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -n $(TEST_WORKERS) -m "not performance and not slow" $(PYTEST_ARGS)
 	@# Measurements last, in one process, so that nothing else takes the processor from them.
 	@# pytest ends with 5 when PYTEST_ARGS has left none of them.
 	@! grep -rqs --include='*.py' 'mark\.performance' tests || \
 	    $(BIN)/pytest -q -m performance -p no:xdist $(PYTEST_ARGS) || test $$? -eq 5
+
+slow: $(VENV)/.dev
+	@$(BIN)/pytest -q -m slow $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --quiet --check .

@@ -39,13 +39,13 @@ def test_the_last_acknowledged_write_and_later_ones_may_be_seen(path: Path) -> N
 def test_a_journal_goes_on_where_it_ended(path: Path) -> None:
     write(path, (1, 0), 1)
     journal = write(path, (2, 4096), 2, append=True)
-    assert journal.last_number == 1
+    assert journal.last_number == 2
     assert read_history(path).acknowledged == {0: 1, 4096: 2}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_appending_to_nothing_begins_anew(path: Path) -> None:
-    assert write(path, (1, 0), append=True).last_number == 0
+    assert write(path, (1, 0), append=True).last_number == 1
     assert read_history(path).last_number == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_request_may_come_byte_by_byte(bench):
 
 
 def test_nobody_but_the_owner_may_connect(bench):
-    assert bench.path.stat().st_mode & 0o077 == 0
+    assert Path(bench.path).stat().st_mode & 0o077 == 0
 
 
 def test_many_operators_do_not_mix(bench):

@@ -44,6 +44,7 @@ def test_a_cut_line_is_made_up_from_the_journal(two_sites, tmp_path, kind, cuts)
         bench.finish()
 
 
+@pytest.mark.slow
 def test_a_small_journal_gives_up_order_and_copies_what_changed(two_sites, tmp_path):
     with UdpCable() as cable:
         bench = two_sites(line=cable.line, size_bytes=32 * MIB, nvs="8MiB")
