@@ -76,6 +76,9 @@ class Pair:
 
     def _introduce(self, session: int) -> Step:
         yield Until(self.secondary.settled)
+        if self.group.role is not Role.PRIMARY:
+            # A copying may have begun that is not durable yet; a crash would take it back.
+            yield Saved()
         if session != self._session:
             return
         if self.group.role is not Role.PRIMARY:

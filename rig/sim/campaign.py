@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.errors import UnavailableError
 from rig.sim.run import Outcome, run_seed
 
 if TYPE_CHECKING:
@@ -123,8 +125,11 @@ def outcomes(seeds: range, writes: int, jobs: int) -> Iterator[Outcome]:
         return
     # Workers start afresh: what this process has imported or opened is no part of a run.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(run, batches):
-            yield from found
+        try:
+            for found in pool.map(run, batches):
+                yield from found
+        except BrokenProcessPool as error:
+            raise UnavailableError("a worker process was killed from outside; run again") from error
 
 
 def summary_of(found: Iterable[Outcome]) -> Summary:

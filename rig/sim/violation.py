@@ -13,6 +13,11 @@ class Violation(Exception):
         self.time_ns = 0
         self.site = ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes the same violation in another process."""
+        state = {"time_ns": self.time_ns, "site": self.site}
+        return Violation, (self.rule, self.found), state
+
     def as_object(self) -> dict[str, Any]:
         """Return the violation for programs."""
         return {

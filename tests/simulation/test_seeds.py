@@ -1,6 +1,7 @@
 """Worlds full of faults: every rule holds in each, every branch is reached, chance is seeded."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from rig.sim.campaign import MARKS, Summary
 from rig.sim.run import run_seed, run_world
+from rig.sim.violation import Violation
 
 SEEDS = 300
 BATCH = 25
@@ -67,6 +69,14 @@ def test_kept_faults_repeat_the_run(seed):
     assert drawn.faults
     assert repeated.digest == drawn.digest
     assert repeated.faults == drawn.faults
+
+
+def test_a_violation_survives_the_way_from_a_worker():
+    violation = Violation("O3", "a track is not what it was")
+    violation.time_ns = 7
+    again = pickle.loads(pickle.dumps(violation))
+    assert again.as_object() == violation.as_object()
+    assert str(again) == str(violation)
 
 
 def test_other_faults_are_another_run():
