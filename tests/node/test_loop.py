@@ -1,6 +1,5 @@
 """The event loop and its helper threads."""
 
-import os
 import socket
 import threading
 from pathlib import Path
