@@ -24,6 +24,8 @@ def chain(text: object) -> bytes:
 
 OLD = Generation(11, 0, 0, CHAIN_NONE, "created")
 NEW = Generation(22, 11, 50, chain(50), "handed over")
+FORCED = Generation(33, 11, 50, chain(50), "forced")
+STRANGER = Generation(99, 0, 0, CHAIN_NONE, "created")
 OURS = [OLD, NEW]
 KNOWN = {80: chain(80), 90: chain(90), 100: chain(100)}
 HEAD = Position(22, 100, chain(100))
@@ -45,9 +47,9 @@ HEAD = Position(22, 100, chain(100))
         (OURS, Position(22, 95, chain(95)), Ancestry.FORK),
         ([OLD], Position(11, 51, chain(51)), Ancestry.FORK),
         ([OLD], Position(11, 50, chain("other")), Ancestry.FORK),
-        ([OLD, Generation(33, 11, 50, chain(50), "forced")], Position(33, 60, chain(60)), Ancestry.FORK),
+        ([OLD, FORCED], Position(33, 60, chain(60)), Ancestry.FORK),
         # Nothing in common.
-        ([Generation(99, 0, 0, CHAIN_NONE, "created")], Position(99, 5, chain(5)), Ancestry.UNRELATED),
+        ([STRANGER], Position(99, 5, chain(5)), Ancestry.UNRELATED),
     ],
 )  # fmt: skip
 def test_the_table_of_r5(theirs, peer, verdict):
