@@ -20,6 +20,7 @@ class Outcome(enum.Enum):
     NOT_HERE = "the volume cannot be read here: it is the secondary of a copy"
     DEVICE = "the device or the nonvolatile store failed"
     CLOSING = "the site is shutting down"
+    BAD_TRACK = "the bytes are not a track that the device can hold"
 
 
 class Requester(Protocol):
@@ -38,6 +39,8 @@ class BlockVolume(Protocol):
 
     name: str
     size_bytes: int
+    writes: int
+    """How many writes were accepted so far: from then on reads see them."""
 
     def writable(self) -> bool:
         """Return whether hosts may write here now (False on the secondary of a copy)."""

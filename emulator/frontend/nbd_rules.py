@@ -30,6 +30,7 @@ _OUTCOMES = {
     Outcome.NOT_HERE: Errno.EPERM,
     Outcome.DEVICE: Errno.EIO,
     Outcome.CLOSING: Errno.ESHUTDOWN,
+    Outcome.BAD_TRACK: Errno.EIO,
 }
 
 

@@ -126,8 +126,11 @@ class Volume:
         length = len(data)
         csn = group.csn
         while done < length:
-            # Pieces end at a track, so that only the first and last may be part of one.
-            size = min(PIECE_BYTES - (offset + done) % PIECE_BYTES, length - done)
+            # Pieces end at a track, so that only the first and last may be part of one. What fits
+            # in one piece stays whole: a track of a CKD device must not be torn (ADR 0012).
+            size = length - done
+            if size > PIECE_BYTES:
+                size = PIECE_BYTES - (offset + done) % PIECE_BYTES
             piece = data if size == length else data[done : done + size]
             try:
                 images = yield from self._edges_and_room(offset + done, size)

@@ -32,6 +32,7 @@ class MemoryVolume:
         self.at_once = at_once
         self.outcome = Outcome.DONE
         self.primary = True
+        self.writes = 0
         self.waiting: list[Answer] = []
         self.calls: list[tuple[str, int, int]] = []
         self._written: set[int] = set()
@@ -55,6 +56,7 @@ class MemoryVolume:
         self.calls.append(("write", offset, len(data)))
         outcome = self._outcome_of_change()
         if outcome is Outcome.DONE:
+            self.writes += 1
             self.contents[offset : offset + len(data)] = data
             self._written.update(_tracks(offset, len(data)))
         self._answer(who, cookie, outcome)
