@@ -108,10 +108,15 @@ class Link:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due; None if nothing is awaited."""
-        deadlines_ns = [self._pacer.waits_ns, self._handshake.next_deadline_ns()]
+        deadline_ns = self._handshake.next_deadline_ns()
+        waits_ns = self._pacer.waits_ns
+        if waits_ns is not None and (deadline_ns is None or waits_ns < deadline_ns):
+            deadline_ns = waits_ns
         if self._session is not None:
-            deadlines_ns.append(self._session.next_deadline_ns())
-        return min((at_ns for at_ns in deadlines_ns if at_ns is not None), default=None)
+            session_ns = self._session.next_deadline_ns()
+            if deadline_ns is None or session_ns < deadline_ns:
+                deadline_ns = session_ns
+        return deadline_ns
 
     def wake(self, now_ns: int) -> None:
         """Do what has become due."""

@@ -146,10 +146,11 @@ class Flight:
         return lost_bytes
 
     def _notice_late(self, ranges: list[tuple[int, int]]) -> None:
+        oldest, newest = ranges[0][0], ranges[-1][1]
         late = [
             number
             for number, _ in self._late
-            if any(first <= number <= last for first, last in ranges)
+            if oldest <= number <= newest and any(first <= number <= last for first, last in ranges)
         ]
         if not late:
             return

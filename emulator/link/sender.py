@@ -158,9 +158,9 @@ class Sender:
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` has something to do."""
         doubt_ns, lost_at_ns = self._doubt_ns(), self.flight.lost_at_ns
-        if doubt_ns is None or lost_at_ns is None:
-            return lost_at_ns if doubt_ns is None else doubt_ns
-        return min(doubt_ns, lost_at_ns)
+        if lost_at_ns is None or (doubt_ns is not None and doubt_ns < lost_at_ns):
+            return doubt_ns
+        return lost_at_ns
 
     @property
     def stuck(self) -> bool:

@@ -86,8 +86,10 @@ class LinkEnd:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due."""
-        due = [d for d in (self._restart_ns, self.machine.next_deadline_ns()) if d is not None]
-        return min(due, default=None)
+        due_ns, restart_ns = self.machine.next_deadline_ns(), self._restart_ns
+        if restart_ns is None or (due_ns is not None and due_ns < restart_ns):
+            return due_ns
+        return restart_ns
 
     def take_events(self) -> None:
         """Hand what the link has to say to the groups."""

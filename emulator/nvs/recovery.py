@@ -116,17 +116,15 @@ class Recovery:
             place = at % self._ring_bytes
             chunk_bytes = min(_SCAN_BYTES, self._ring_bytes - place, end_lsn - at)
             chunk = self._read(RING_START + place, chunk_bytes)
-            found = chunk.find(MAGIC)
-            while found >= 0:
-                if found % ENTRY_ALIGN == 0 and found + HEAD_BYTES <= chunk_bytes:
-                    head = unpack_head(chunk, found)
-                    if (
-                        head is not None
-                        and head.lsn == at + found
-                        and self._whole(head, place + found)
-                    ):
-                        yield head
-                found = chunk.find(MAGIC, found + 1)
+            # Entries begin at aligned places only: their first bytes are all that is searched.
+            first_bytes = chunk[: chunk_bytes - HEAD_BYTES + 1 : ENTRY_ALIGN]
+            number = first_bytes.find(MAGIC[0])
+            while number >= 0:
+                found = number * ENTRY_ALIGN
+                head = unpack_head(chunk, found)
+                if head is not None and head.lsn == at + found and self._whole(head, place + found):
+                    yield head
+                number = first_bytes.find(MAGIC[0], number + 1)
             at += chunk_bytes
 
     def _whole(self, head: EntryHead, place: int) -> bool:

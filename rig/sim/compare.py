@@ -20,12 +20,15 @@ def first_difference(
     """Return the first (volume, track) whose newest contents are not the expected ones."""
     peek = processor.cache.peek
     for volume, image in enumerate(expected):
-        size = len(image)
-        disk, wanted = memoryview(disks[volume]), memoryview(image)
-        for track, start in enumerate(range(0, size, TRACK_BYTES)):
-            end = min(start + TRACK_BYTES, size)
-            cached = peek(volume << TRACK_BITS | track)
-            found = disk[start:end] if cached is None else cached[: end - start]
-            if found != wanted[start:end]:
+        # Slices of bytes are compared as blocks of memory; views would be, byte for byte.
+        disk, first = disks[volume], volume << TRACK_BITS
+        for track, start in enumerate(range(0, len(image), TRACK_BYTES)):
+            wanted = image[start : start + TRACK_BYTES]
+            cached = peek(first | track)
+            if cached is None:
+                differs = disk[start : start + TRACK_BYTES] != wanted
+            else:
+                differs = cached[: len(wanted)] != wanted
+            if differs:
                 return volume, track
     return None

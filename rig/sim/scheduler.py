@@ -4,8 +4,8 @@ Events of one instant come in an order that is drawn from the seed, so that noth
 order in which they were planned.
 """
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from random import Random
 
 
@@ -15,25 +15,32 @@ class Scheduler:
     def __init__(self, dice: Random) -> None:
         self.now_ns = 0
         self.events = 0
-        self._dice = dice
+        self._tie = dice.getrandbits
         self._queue: list[tuple[int, int, int, Callable[[], None]]] = []
         self._serial = 0
 
     def at(self, time_ns: int, action: Callable[[], None]) -> None:
         """Let something happen at a time, or now if that has passed."""
-        self._serial += 1
-        time_ns = max(time_ns, self.now_ns)
-        heapq.heappush(self._queue, (time_ns, self._dice.getrandbits(16), self._serial, action))
+        self._serial = serial = self._serial + 1
+        now_ns = self.now_ns
+        if time_ns < now_ns:  # noqa: PLR1730  a call of `max` costs as much as all the rest
+            time_ns = now_ns
+        heappush(self._queue, (time_ns, self._tie(16), serial, action))
 
     def after(self, wait_ns: int, action: Callable[[], None]) -> None:
         """Let something happen a while from now."""
         self.at(self.now_ns + wait_ns, action)
 
-    def step(self) -> bool:
-        """Let the next thing happen; return False when nothing is planned."""
-        if not self._queue:
-            return False
-        self.now_ns, _tie, _serial, action = heapq.heappop(self._queue)
-        self.events += 1
-        action()
-        return True
+    def run_to(self, time_ns: int, events_max: int) -> bool:
+        """Let things happen until this time is reached; return False when nothing is planned.
+
+        Ends early after so many events in all: somebody goes round in circles.
+        """
+        queue = self._queue
+        while queue:
+            self.now_ns, _tie, _serial, action = heappop(queue)
+            self.events += 1
+            action()
+            if self.now_ns >= time_ns or self.events > events_max:
+                return True
+        return False

@@ -175,9 +175,8 @@ class Shell:
 
     def _send(self, processor: Processor, now_ns: int) -> tuple[bool, int]:
         """Give the line what it takes; return whether there is more, and when to look again."""
-        due_ns = processor.next_deadline_ns()
         if not (self.ready and self.carrier):
-            return False, due_ns
+            return False, processor.next_deadline_ns()
         end, way = processor.links[LINK], self.way_out
         end.wake(now_ns)
         more = False

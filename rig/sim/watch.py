@@ -7,8 +7,9 @@ with the rule's letter.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
+
+import xxhash
 
 from emulator.copy.levels import AckLevel
 from emulator.copy.messages import decode_position, decode_text
@@ -51,7 +52,7 @@ class Watch(Ledger):
 
     def __init__(self) -> None:
         super().__init__()
-        self.digest = hashlib.blake2b(digest_size=16)
+        self.digest = xxhash.xxh3_128()
         self.compared_images = 0
         self.disk_failures: dict[str, int] = {}
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}

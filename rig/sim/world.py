@@ -30,7 +30,7 @@ SAFETY_NS_MAX = 120 * SECOND_NS
 LIVENESS_NS = 90 * SECOND_NS
 EVENTS_MAX = 400_000
 OPERATOR_NS = 1_700 * MILLISECOND_NS
-RESCUES = 4
+RESCUES = 2
 """How often a run looks at what each site would find if it lost power now."""
 LOOK_NS = 50 * MILLISECOND_NS
 
@@ -125,13 +125,9 @@ class World:
 
     def _until(self, reached: Callable[[], bool], limit_ns: int) -> None:
         scheduler = self.scheduler
-        look_ns = 0
-        while scheduler.now_ns < limit_ns:
-            if scheduler.now_ns >= look_ns:
-                if reached():
-                    return
-                look_ns = scheduler.now_ns + LOOK_NS
-            if not scheduler.step():
+        while scheduler.now_ns < limit_ns and not reached():
+            look_ns = min(scheduler.now_ns + LOOK_NS, limit_ns)
+            if not scheduler.run_to(look_ns, EVENTS_MAX):
                 return
             if scheduler.events > EVENTS_MAX:
                 raise Violation("resources", f"{scheduler.events} events: {self._why_not()}")
