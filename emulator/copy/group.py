@@ -80,6 +80,7 @@ class Group:
         on_link_loss: OnLinkLoss,
     ) -> None:
         self.services = services
+        self.audit = services.audit
         self.name = name
         self.number = number
         self.link = link
@@ -152,6 +153,8 @@ class Group:
         encode_run(batch.parts, volume.index, track, data)
         batch.changes += 1
         batch.size_bytes += len(data) + 32
+        if self.audit.on:
+            self.audit.run(self, volume.index, track, data)
         cache = self.services.cache
         lsn = self.services.journal.tail_lsn
         key = volume.site_index << TRACK_BITS | track
@@ -173,6 +176,8 @@ class Group:
         encode_part(batch.parts, volume.index, track, offset, data)
         batch.changes += 1
         batch.size_bytes += len(data) + 16
+        if self.audit.on:
+            self.audit.part(self, volume.index, track, offset, data, old)
         lsn = self.services.journal.tail_lsn
         self.services.cache.put_fresh(volume.site_index << TRACK_BITS | track, image, lsn)
         if self.noting():
@@ -188,6 +193,8 @@ class Group:
         batch.changes += 1
         # Not in bytes: zeros weigh nothing in the journal, but an entry and an epoch should end.
         batch.size_bytes += 64 * tracks
+        if self.audit.on:
+            self.audit.zeros(self, volume.index, track, tracks)
         cache = self.services.cache
         lsn = self.services.journal.tail_lsn
         key = volume.site_index << TRACK_BITS | track
@@ -281,6 +288,8 @@ class Group:
             csn = self.csn
         self.answered_csn = max(self.answered_csn, csn)
         self.replies.release(csn)
+        if self.audit.on:
+            self.audit.answered(self)
 
     def _remote_csn(self, csn: int) -> int:
         duplex = self.joining or self.state is PairState.DUPLEX

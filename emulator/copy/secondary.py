@@ -258,11 +258,15 @@ class Secondary:
             if waiting.position is not None:
                 self._follow(waiting.position)
                 stream = self.group.stream
+                csn_first = stream.acked.csn + 1
                 stream.acked = waiting.position
                 stream.generation = waiting.position.generation
                 stream.applied_csn = waiting.position.csn
                 self.group.csn = self.group.durable_csn = waiting.position.csn
                 self.applied_records += 1
+                if self.group.audit.on:
+                    keys = [key for key, _start, _data in waiting.pieces]
+                    self.group.audit.applied(self.group, csn_first, keys)
             else:
                 self._copied = waiting.copied
             self._maybe_consistent()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emulator.cache.tracks import TrackCache
 from emulator.clock import SECOND_NS
+from emulator.copy.audit import AuditFeed
 from emulator.errors import DeviceError
 from emulator.events import Event
 from emulator.nvs.journal import Journal
@@ -60,6 +61,7 @@ class Services(Protocol):
 
     cache: TrackCache
     journal: Journal
+    audit: AuditFeed
     now_ns: int
     epoch_tracks_max: int
     """The longest epoch that this site holds, in tracks."""

@@ -9,14 +9,21 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
+from emulator.copy.group import Group
 from emulator.copy.pair import Pair
+from emulator.copy.services import ReadTracks, Step
 from emulator.copy.states import Role
-from emulator.errors import BenchError, DualCopyError, UnavailableError
+from emulator.errors import BenchError, DeviceError, DualCopyError, UnavailableError
 from emulator.node.processor import Processor
 from emulator.node.status import status_of
+from emulator.wire.checksum import content_hash
 
 Answer = Callable[[dict[str, Any]], None]
+Listen = Callable[[], None]
 LINE_BYTES_MAX = 64 * 1024
+# Tracks that an auditor may ask for at once: as much as one read of the disk.
+AUDIT_TRACKS_MAX = 256
 
 
 class Console:
@@ -34,15 +41,23 @@ class Console:
             "resume": self._resume,
             "freeze": self._freeze,
             "run": self._run,
+            "audit-tracks": self._audit_tracks,
         }
 
-    def request(self, line: bytes, answer: Answer) -> None:
-        """Carry out one request; `answer` is called once, now or later."""
+    def request(self, line: bytes, answer: Answer, listen: Listen | None = None) -> None:
+        """Carry out one request; `answer` is called once, now or later.
+
+        `listen` makes whoever asks an auditor; without it there can be none.
+        """
         try:
             words = json.loads(line)
             verb = words.get("verb") if isinstance(words, dict) else None
+            if verb == "audit" and listen is not None:
+                answer({"ok": True, "result": {"site": self._processor.config.name}})
+                listen()
+                return
             if not isinstance(verb, str) or verb not in self._verbs:
-                known = ", ".join(self._verbs)
+                known = ", ".join((*self._verbs, "audit"))
                 raise BenchError(f"{line[:60]!r} is no request; verbs are {known}")
             self._verbs[verb](words, answer)
         except DualCopyError as error:
@@ -109,3 +124,37 @@ class Console:
         pair = self._pair(words)
         pair.thaw()
         answer({"ok": True, "result": {"csn": pair.group.csn}})
+
+    def _audit_tracks(self, words: dict[str, Any], answer: Answer) -> None:
+        group = self._pair(words).group
+        volume, first, count = (words.get(key) for key in ("volume", "first", "count"))
+        if (
+            not (isinstance(volume, int) and isinstance(first, int) and isinstance(count, int))
+            or not 0 <= volume < len(group.volumes)
+            or not 0 <= first <= first + count <= group.volumes[volume].tracks
+            or count > AUDIT_TRACKS_MAX
+        ):
+            raise BenchError(
+                f"volume {volume!r}, first {first!r}, count {count!r}: name at most "
+                f"{AUDIT_TRACKS_MAX} tracks that exist"
+            )
+        keys = [volume << TRACK_BITS | track for track in range(first, first + count)]
+        self._processor.start(self._hash_tracks(group, keys, answer))
+
+    def _hash_tracks(self, group: Group, keys: list[int], answer: Answer) -> Step:
+        """Answer what tracks read as, and at which csn; both are of the same moment."""
+        try:
+            site_keys = [group.volumes[key >> TRACK_BITS].site_key(key) for key in keys]
+            images = yield ReadTracks(site_keys)
+        except DeviceError as error:
+            answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
+            return
+        primary = group.role is Role.PRIMARY
+        result = {
+            "volume": keys[0] >> TRACK_BITS if keys else 0,
+            "first": keys[0] & TRACK_MASK if keys else 0,
+            "csn": group.csn if primary else group.stream.acked.csn,
+            "consistent": group.consistent,
+            "hashes": [content_hash(images[key]) for key in site_keys],
+        }
+        answer({"ok": True, "result": result})

@@ -3,10 +3,14 @@
 import contextlib
 import json
 import os
+import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+from emulator.copy.audit import AuditFeed
+from emulator.copy.group import Group
 from emulator.errors import UnavailableError
 from emulator.node.console import LINE_BYTES_MAX, Console
 from emulator.node.loop import READABLE, WRITABLE, Loop
@@ -17,6 +21,9 @@ _BACKLOG = 16
 OPERATORS_MAX = 32
 # An operator that asks and does not read is answered no further until it does.
 ANSWERS_BYTES_MAX = 1 << 20
+# How long one send to an auditor may wait. What a site is killed for must have been told before,
+# so the site waits for its auditor, but not for ever.
+AUDITOR_PATIENCE_MS = 1000
 
 
 class _Operator:
@@ -30,14 +37,20 @@ class _Operator:
         """Requests whose answer is still to come."""
         self.ended = False
         """It asks nothing more, but may still listen."""
+        self.auditing = False
+        """It is told all that the audit feed says."""
 
 
 class OperatorServer:
     """Listens for operators."""
 
-    def __init__(self, loop: Loop, uri: str, console: Console) -> None:
+    def __init__(
+        self, loop: Loop, uri: str, console: Console, feed: AuditFeed, groups: Iterable[Group]
+    ) -> None:
         self._loop = loop
         self._console = console
+        self._feed = feed
+        self._groups = groups
         self._operators: dict[int, _Operator] = {}
         self._path = parse_uri(uri, {}).path
         remove_stale_socket(uri, self._path)
@@ -92,7 +105,8 @@ class OperatorServer:
             line = bytes(operator.received[:end])
             del operator.received[: end + 1]
             operator.asked += 1
-            self._console.request(line, self._answer(file, operator))
+            answer = self._answer(file, operator)
+            self._console.request(line, answer, partial(self._listen, file, operator))
         if operator.ended:
             operator.received.clear()
         if len(operator.received) > LINE_BYTES_MAX:
@@ -104,6 +118,9 @@ class OperatorServer:
 
     def _answer(self, file: int, operator: _Operator) -> Callable[[dict[str, Any]], None]:
         def answer(said: dict[str, Any]) -> None:
+            if operator.auditing:
+                # What was said before belongs before the answer.
+                self.publish()
             if self._operators.get(file) is operator:
                 operator.asked -= 1
                 operator.to_send += json.dumps(said).encode() + b"\n"
@@ -127,6 +144,50 @@ class OperatorServer:
         if operator is not None:
             self._loop.remove(file)
             operator.socket.close()
+            if operator.auditing and not self._auditors():
+                self._feed.end()
+
+    # Auditors.
+
+    def _auditors(self) -> list[tuple[int, _Operator]]:
+        return [(file, one) for file, one in self._operators.items() if one.auditing]
+
+    def _listen(self, file: int, operator: _Operator) -> None:
+        if operator.auditing or self._operators.get(file) is not operator:
+            return
+        if self._auditors():
+            self.publish()
+        operator.auditing = True
+        self._feed.begin(self._groups)
+
+    def publish(self) -> None:
+        """Hand auditors what there is to tell; on return the system has it, whatever happens to us.
+
+        An auditor that takes nothing for a while is hung up on: it would hold up everybody else.
+        """
+        if not self._feed.items:
+            return
+        auditors = self._auditors()
+        if not auditors:
+            return
+        data = json.dumps(self._feed.take(), separators=(",", ":")).encode() + b"\n"
+        for file, operator in auditors:
+            operator.to_send += data
+            if not self._delivered(operator):
+                self._end(file)
+
+    def _delivered(self, operator: _Operator) -> bool:
+        poll = select.poll()
+        poll.register(operator.socket, select.POLLOUT)
+        while operator.to_send:
+            try:
+                del operator.to_send[: operator.socket.send(operator.to_send)]
+            except BlockingIOError:
+                if not poll.poll(AUDITOR_PATIENCE_MS):
+                    return False
+            except OSError:
+                return False
+        return True
 
     def close(self) -> None:
         """Stop listening."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.copy.audit import AuditFeed
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
 from emulator.errors import BenchError, DeviceError
@@ -59,6 +60,7 @@ class Processor:
         self.now_ns = 0
         self.cache = TrackCache(config.cache_bytes)
         self.journal = Journal(ring_bytes)
+        self.audit = AuditFeed()
         self.epoch_tracks_max = min(
             self.cache.tracks_max // EPOCH_SHARE,
             ring_bytes // EPOCH_SHARE // TRACK_BYTES,
@@ -100,6 +102,8 @@ class Processor:
     def emit(self, event: Event) -> None:
         """Report what happened."""
         self._events.append(event)
+        if self.audit.on:
+            self.audit.event(event, self.groups)
 
     def fresh_number(self) -> int:
         """Return 64 random bits."""

@@ -60,6 +60,10 @@ def event_json(event: Event) -> bytes:
     return json.dumps(stamp | asdict(event)).encode() + b"\n"
 
 
+def _nobody() -> None:
+    """Tell nobody anything: the console is not open yet."""
+
+
 class SiteRuntime:
     """One site's process."""
 
@@ -74,6 +78,7 @@ class SiteRuntime:
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
         self._hosts = HostServer(self._loop, self._emit)
+        self._publish: Callable[[], None] = _nobody
 
     def _emit(self, event: Event) -> None:
         sys.stderr.buffer.write(event_json(event))
@@ -99,7 +104,12 @@ class SiteRuntime:
         )
         self._recover(superblock.body if superblock else None)
         console = Console(self.processor, self._add_status)
-        operators = OperatorServer(self._loop, self.config.console, console)
+        groups = self.processor.groups.values()
+        self.processor.audit.keep(groups)
+        operators = OperatorServer(
+            self._loop, self.config.console, console, self.processor.audit, groups
+        )
+        self._publish = operators.publish
         self._closers.append(operators.close)
         self._open_lines()
         self._listen()
@@ -192,11 +202,16 @@ class SiteRuntime:
         for line in self._lines.values():
             line.receive(now_ns)
         processor.turn(now_ns)
+        # Auditors hear of a change before it is durable, of an answer before the host, and of an
+        # epoch before the other site: so none is missing when this process is killed.
+        self._publish()
         self._carrier.carry_out(processor, now_ns)
         processor.complete(now_ns)
+        self._publish()
         self._hosts.send(paused=bool(processor.pacing))
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)
+        self._publish()
         more = False
         for line in self._lines.values():
             more = line.send(now_ns) or more

@@ -38,6 +38,7 @@ NOUNS = {
     "disk": Noun("rig.cli.disk:app", "Make, look at and compare disks."),
     "host": Noun("rig.cli.host:app", "Play the host: read, write, load and verify a volume."),
     "capture": Noun("rig.cli.capture:app", "Look into what the lines of a run carried."),
+    "audit": Noun("rig.cli.audit:audit", "Watch a bench: the copy must be a true past state."),
     "sim": Noun("rig.cli.sim:sim", "Run simulated worlds full of faults, and check every rule."),
     "run": Noun("rig.cli.sim:run", "Repeat a simulated run from its file, fault by fault."),
     "exhaust": Noun("rig.cli.sim:exhaust", "Try out a small scope of faults whole."),

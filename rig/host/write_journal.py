@@ -108,7 +108,7 @@ class WriteJournal:
 def read_history(path: Path) -> History:
     """Return what a journal says may be read where."""
     lines = _lines(path)
-    history = History(_plan(path, next(lines, "")))
+    history = History(read_plan(path, next(lines, "")))
     under_way: dict[int, Begun] = {}
     for line in lines:
         match line.split():
@@ -145,7 +145,8 @@ def _lines(path: Path) -> Iterator[str]:
         raise DeviceError(f"file://{path}", error.strerror or str(error)) from error
 
 
-def _plan(path: Path, line: str) -> LoadPlan:
+def read_plan(path: Path, line: str) -> LoadPlan:
+    """Return the plan in a journal's first line, or raise BenchError."""
     try:
         head = json.loads(line)
         if head.pop(_MARK) != _VERSION:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from emulator.copy.audit import AuditFeed
 from emulator.errors import UnavailableError
+from emulator.node import operators
 from emulator.node.console import LINE_BYTES_MAX
 from emulator.node.loop import Loop
 from emulator.node.operators import ANSWERS_BYTES_MAX, OPERATORS_MAX, OperatorServer
@@ -21,8 +23,10 @@ class Answers:
         self.wait = False
         self.size = 0
 
-    def request(self, line: bytes, answer) -> None:
+    def request(self, line: bytes, answer, listen) -> None:
         self.lines.append(line)
+        if line == b"audit":
+            listen()
         if self.wait:
             self.late.append(answer)
         else:
@@ -35,7 +39,8 @@ class Bench:
         self.loop = Loop()
         self.console = Answers()
         self.opened: list[socket.socket] = []
-        self.server = OperatorServer(self.loop, f"unix://{self.path}", self.console)
+        self.feed = AuditFeed()
+        self.server = OperatorServer(self.loop, f"unix://{self.path}", self.console, self.feed, ())
 
     def connect(self) -> socket.socket:
         operator = socket.socket(socket.AF_UNIX)
@@ -205,7 +210,7 @@ def test_rubbish_is_the_consoles_to_judge(bench):
 
 def test_a_running_sites_console_is_not_taken_over(bench):
     with pytest.raises(UnavailableError, match="console"):
-        OperatorServer(bench.loop, f"unix://{bench.path}", bench.console)
+        OperatorServer(bench.loop, f"unix://{bench.path}", bench.console, AuditFeed(), ())
     operator = bench.connect()
     operator.send(b"status\n")
     assert len(bench.answers(operator)) == 1
@@ -217,7 +222,7 @@ def test_a_killed_sites_console_is_taken_over(tmp_path):
     left.bind(str(path))
     left.close()
     loop = Loop()
-    server = OperatorServer(loop, f"unix://{path}", Answers())
+    server = OperatorServer(loop, f"unix://{path}", Answers(), AuditFeed(), ())
     server.close()
     assert not path.exists()
     loop.close()
@@ -228,6 +233,69 @@ def test_a_file_in_the_way_is_not_removed(tmp_path):
     path.write_text("precious")
     loop = Loop()
     with pytest.raises(UnavailableError, match="no socket"):
-        OperatorServer(loop, f"unix://{path}", Answers())
+        OperatorServer(loop, f"unix://{path}", Answers(), AuditFeed(), ())
     assert path.read_text() == "precious"
     loop.close()
+
+
+# Auditors.
+
+
+def test_an_auditor_is_told_everything_in_order(bench):
+    assert not bench.feed.on
+    auditor, operator = bench.connect(), bench.connect()
+    auditor.send(b"audit\n")
+    bench.turn()
+    assert bench.feed.on
+    bench.feed.items.append(["one"])
+    bench.feed.items.append(["two"])
+    bench.server.publish()
+    bench.feed.items.append(["three"])
+    auditor.send(b"status\n")
+    operator.send(b"status\n")
+    answers = bench.answers(auditor)
+    # What was said before a question comes before its answer, whoever asks.
+    assert answers[1:3] == [[["one"], ["two"]], [["three"]]]
+    assert answers[3]["result"] == "status"
+    assert [answer["result"] for answer in bench.answers(operator)] == ["status"]
+
+
+def test_the_feed_ends_with_the_last_auditor(bench):
+    auditors = [bench.connect(), bench.connect()]
+    for auditor in auditors:
+        auditor.send(b"audit\n")
+    bench.turn()
+    for auditor, still in zip(auditors, (True, False), strict=True):
+        auditor.close()
+        bench.turn()
+        assert bench.feed.on is still
+    bench.feed.items.append(["nobody"])
+    bench.server.publish()
+
+
+def test_an_auditor_that_takes_nothing_does_not_hold_up_the_site(bench, monkeypatch):
+    monkeypatch.setattr(operators, "AUDITOR_PATIENCE_MS", 10)
+    lazy, good = bench.connect(), bench.connect()
+    lazy.send(b"audit\n")
+    good.send(b"audit\n")
+    bench.turn()
+    bench.answers(good)
+    size = 64 * 1024
+    for _ in range(100):
+        bench.feed.items.append(["x" * size])
+        bench.server.publish()
+        assert len(bench.answers(good)) == 1
+    assert bench.feed.on
+    lazy.setblocking(True)
+    taken = sum(map(len, iter(lambda: lazy.recv(1 << 20), b"")))
+    assert taken < 50 * size
+
+
+def test_what_an_auditor_was_told_survives_the_sites_death(bench):
+    auditor = bench.connect()
+    auditor.send(b"audit\n")
+    bench.turn()
+    bench.feed.items.append(["the last words"])
+    bench.server.publish()
+    bench.server.close()
+    assert b"the last words" in auditor.recv(1 << 20)

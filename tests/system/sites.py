@@ -70,6 +70,8 @@ class Site:
         self.socket = folder / f"{name.lower()}.sock"
         self.log = folder / f"{name.lower()}.log"
         self.prefix: tuple[str, ...] = ()
+        self.entry = "rig.cli"
+        """The module that is run; a test may have its own, with a mistake planted in it."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,7 +87,7 @@ class Site:
         """Start the process and do not wait for it."""
         assert self.process is None, f"site {self.name} runs already"
         command = [
-            *(*self.prefix, sys.executable, "-m", "rig.cli"),
+            *(*self.prefix, sys.executable, "-m", self.entry),
             *("site", "start", self.name, "--bench", str(self.bench)),
         ]
         with self.log.open("ab") as log:
