@@ -5,42 +5,21 @@ changes up to that csn are known; since a site tells of a change before it sends
 is ahead of everything heard from a living primary has something that no host wrote.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from emulator.copy.levels import AckLevel
-from emulator.copy.states import PairState, Role
+from emulator.copy.states import Role
 from rig.audit.book import Book
 from rig.audit.ear import CAME, GONE, Item
 from rig.audit.findings import AuditViolation, Finding, PrefixOk, Remark, ScanOk, Tally
+from rig.audit.promises import Promises
+from rig.audit.view import SiteView
 
 PENDING_MAX = 4_000_000
 """Tracks of changes that the copy lacks, kept in memory; half a gigabyte."""
 ROUNDS_MAX = 3
 """Times that everything was heard from the primary and a change was still not among it."""
-_REMOTE = (AckLevel.REMOTE_NVS.value, AckLevel.REMOTE_APPLIED.value)
 _CHANGES = ("run", "part", "zeros")
-
-
-class SiteView:
-    """What is known of one site."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.items: deque[Item] = deque()
-        self.live = False
-        self.here = False
-        """As far as its items have been judged."""
-        self.came = False
-        """A new life of the site, or of its connection, that has not said where it stands."""
-        self.lives = 0
-        self.blocked_rounds = 0
-        self.whole = False
-        """A copy whose contents can be judged: consistent, and of this history."""
-        self.scan_wanted = False
-        self.scan_tracks = 0
-        self.scan_unknown = 0
 
 
 class Judge:
@@ -59,10 +38,7 @@ class Judge:
         self._tell = tell
         self._generation = 0
         self._past: set[int] = set()
-        self._answered_csn = 0
-        self._answered_duplex_csn = 0
-        """Answered while the primary said that the copy has it too."""
-        self._ack = ""
+        self._promises = Promises()
 
     # Hearing.
 
@@ -130,7 +106,8 @@ class Judge:
         elif kind in _CHANGES and view.name == self.primary:
             self._changed(kind, item)
         elif kind == "answered" and view.name == self.primary:
-            self._answered(int(item[2]), str(item[3]))
+            self._promises.answered(int(item[2]), str(item[3]))
+            self.tally.answered_csn = self._promises.csn
         elif kind == "applied":
             self._applied(view, item[2], item[3])
         elif kind == "tracks":
@@ -155,12 +132,6 @@ class Judge:
         if self.changes is not None:
             self.changes(item)
 
-    def _answered(self, csn: int, state: str) -> None:
-        self._answered_csn = max(self._answered_csn, csn)
-        if state == PairState.DUPLEX.value:
-            self._answered_duplex_csn = max(self._answered_duplex_csn, csn)
-        self.tally.answered_csn = self._answered_csn
-
     def _known_book(self) -> Book:
         assert self.book is not None, "nothing is taken before a primary has said where it stands"
         return self.book
@@ -181,7 +152,6 @@ class Judge:
         if self.book is None:
             self.primary, self._generation = view.name, generation
             self.book = Book([(str(n), int(t)) for n, t in said["volumes"]], csn)
-            self._answered_csn = self._answered_duplex_csn = 0
             self._tell(Remark(f"listening from csn {csn} on; site {view.name} is primary"))
             view.scan_wanted = True
         elif generation in self._past:
@@ -195,7 +165,7 @@ class Judge:
         elif came:
             view.scan_wanted = True
         # Last: what was answered before is judged by the level at which it was.
-        self._ack = str(said["ack"])
+        self._promises.ack = str(said["ack"])
 
     def _came_back(self, view: SiteView, csn: int, *, came: bool) -> None:
         """A primary of the same generation was started again: what has it kept (A1, O4)?"""
@@ -212,14 +182,7 @@ class Judge:
             found = f"site {view.name} restarted at csn {csn}; its copy has csn {copy_csn}"
             raise AuditViolation("W1", found, csn + 1)
         before = book.csn
-        lost = book.cut(csn)
-        if csn < self._answered_csn and self._ack != AckLevel.VOLATILE.value:
-            found = (
-                f"site {view.name} restarted at csn {csn}; hosts were told that everything up to "
-                f"csn {self._answered_csn} is complete"
-            )
-            volume, track = lost.place if lost else (0, None)
-            raise AuditViolation("A1", found, csn + 1, book.names[volume], track)
+        self._promises.hold_after_restart(view.name, csn, book.cut(csn), book.names)
         self._tell(Remark(f"csn {csn + 1} to {before} were never answered, and are gone"))
         view.scan_wanted = True
 
@@ -238,7 +201,9 @@ class Judge:
                 found = f"site {view.name} had applied csn {book.copy_csn}, promoted at {fork_csn}"
                 raise AuditViolation("O4", found, fork_csn + 1)
             book.advance(fork_csn)
-            self._give_up(view, book, fork_csn)
+            given_up = self._promises.hold_after_promotion(view.name, fork_csn, book.csn)
+            if given_up:
+                self._tell(Remark(given_up))
             self.book = book.turned()
             if int(said["csn"]) > fork_csn:
                 self._restart(int(said["csn"]), "writes after a change of roles were not heard")
@@ -248,31 +213,13 @@ class Judge:
         view.scan_wanted = True
         self._tell(Remark(f"site {view.name} is primary from csn {said['csn']} on"))
 
-    def _give_up(self, view: SiteView, book: Book, fork_csn: int) -> None:
-        if self._ack in _REMOTE and self._answered_duplex_csn > fork_csn:
-            found = (
-                f"site {view.name} was promoted at csn {fork_csn}; hosts were told that csn "
-                f"{self._answered_duplex_csn} is complete, at ack {self._ack} while duplex"
-            )
-            raise AuditViolation("A-sync", found, fork_csn + 1)
-        if book.csn > fork_csn:
-            answered = max(0, self._answered_csn - fork_csn)
-            self._tell(
-                Remark(
-                    f"{book.csn - fork_csn} changes after csn {fork_csn} are given up, {answered} "
-                    f"of them answered; ack {self._ack} allows that"
-                )
-            )
-        self._answered_csn = min(self._answered_csn, fork_csn)
-        self._answered_duplex_csn = min(self._answered_duplex_csn, fork_csn)
-
     def _restart(self, csn: int, why: str) -> None:
         """Begin to learn anew; what is known no longer follows from what was heard."""
         old = self._known_book()
         self.learnt_anew += 1
         self.book = Book([(n, old.tracks(v)) for v, n in enumerate(old.names)], csn)
         self.book.copy_csn = old.copy_csn
-        self._answered_csn = self._answered_duplex_csn = 0
+        self._promises.forget()
         self.sites[self.primary].scan_wanted = True
         self._tell(Remark(f"{why}; contents are learnt again from csn {csn} on"))
 
