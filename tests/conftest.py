@@ -30,6 +30,7 @@ os.environ["NO_COLOR"] = "1"
 
 # Where a program is not in the package of its own name (Debian's names).
 _PACKAGES = {
+    **dict.fromkeys(("cckdcdsk", "dasdcopy", "dasdinit", "dasdload", "dasdls"), "hercules"),
     "dosfsck": "dosfstools",
     "fsck.vfat": "dosfstools",
     "ip": "iproute2",

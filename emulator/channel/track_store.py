@@ -8,10 +8,10 @@ CKD devices as on any other (C7), and one `write` is one csn, applied whole.
     image = store.read(31, who, cookie)          bytes, cut behind the end marker; None: later
     store.write(31, offset, data, who, cookie)   answered through `who.completed`
 
-Images never carry what lies behind the end marker. A slot of zeros, which is what a new volume
-has everywhere, reads as an empty formatted track (home address, R0, end marker). Pure: whoever
-asks is a `Requester` and is told by its own cookie, perhaps before the call returns. Leaves
-channel programs, reservations and the ownership of the device to the front ends.
+Images never carry what lies behind the end marker. An empty formatted track (home address, R0, end
+marker) is a slot of zeros, which is what a new volume has everywhere. Pure: whoever asks is a
+`Requester` and is told by its own cookie, perhaps before the call returns. Leaves channel programs,
+reservations and the ownership of the device to the front ends.
 
 All that is asked of one track is done in the order of the calls: a write that waits (for the
 disk, or for room in the journal) holds back later reads and writes of its track, and no other's.
@@ -257,6 +257,8 @@ class TrackStore:
             start, stop = 0, max(stop, used)
         if stop < used:
             return start, new[start:stop]
+        if new[:used] == self.empty(track):
+            return 0, bytes(max(used, len(old.rstrip(_ZERO))))
         # The end marker moved, or was written again: what lies behind it becomes zeros.
         start = min(start, used - len(END_MARKER))
         stop = max(used, len(old.rstrip(_ZERO)))

@@ -7,7 +7,7 @@ ordering, caching and retries to the callers: a disk does one operation and says
 import contextlib
 import errno
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emulator.errors import CannotRunHere, DeviceError, DualCopyError, MisuseError
 from emulator.units import size_bytes
@@ -44,14 +44,28 @@ class Disk(Protocol):
         """Let go of the disk; closing twice does nothing."""
 
 
+class Damage(NamedTuple):
+    """Something that is wrong in an image."""
+
+    track: int | None
+    """None when it is not one track's matter."""
+    offset: int
+    """Where in the track; where in the file if `track` is None."""
+    problem: str
+
+    def __str__(self) -> str:
+        place = "file" if self.track is None else f"track {self.track}"
+        return f"{place}, offset {self.offset}: {self.problem}"
+
+
 class DiskKind(Protocol):
     """What a scheme of the disk table or an entry point of `dualcopy.disks` names: a class."""
 
     def __call__(self, uri: str, *, writable: bool) -> Disk:
         """Open the disk, alone if it is to be written."""
 
-    def create(self, uri: str, size_bytes: int) -> None:
-        """Make a new disk that reads as zeros."""
+    def create(self, uri: str, size_bytes: int | None) -> None:
+        """Make a new disk that reads as zeros; None where the URI says the size."""
 
     def measure(self, uri: str) -> int:
         """Return the size in bytes without opening the disk for anybody else to notice."""

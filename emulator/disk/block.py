@@ -45,7 +45,7 @@ class BlockDisk(DescriptorDisk):
         super().__init__(uri, descriptor, size, writable=writable)
 
     @staticmethod
-    def create(uri: str, size_bytes: int) -> None:  # noqa: ARG004  same shape for every kind
+    def create(uri: str, size_bytes: int | None) -> None:  # noqa: ARG004  same shape for every kind
         """Refuse: devices are not made here."""
         _parse(uri).refuse("a device exists or does not; `dualcopy disk create` makes images")
 

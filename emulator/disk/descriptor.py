@@ -68,6 +68,12 @@ class DescriptorDisk:
         with disk_errors(self.uri):
             os.fdatasync(self._descriptor)
 
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file off, for images that know where they end."""
+        check_writable(self.uri, writable=self._writable)
+        with disk_errors(self.uri):
+            os.ftruncate(self._descriptor, size_bytes)
+
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
         """Return runs of (length, is data) as the file system keeps them; else all is data."""
         check_range(self, offset, length)

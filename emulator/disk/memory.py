@@ -24,7 +24,7 @@ class MemoryDisk:
         self._writable = writable
 
     @staticmethod
-    def create(uri: str, size_bytes: int) -> None:  # noqa: ARG004  same shape for every kind
+    def create(uri: str, size_bytes: int | None) -> None:  # noqa: ARG004  same shape for every kind
         """Refuse: a disk in memory exists only inside the process that opened it."""
         _parse(uri).refuse("a disk in memory is not made beforehand; each site makes its own")
 

@@ -5,9 +5,10 @@ Schemes that are not in the table are looked for among the installed entry point
 """
 
 import importlib
+from collections.abc import Callable, Iterator
 from typing import cast
 
-from emulator.disk.base import Disk, DiskKind
+from emulator.disk.base import Damage, Disk, DiskKind
 from emulator.errors import BenchError
 from emulator.uri import scheme_of, suggestion
 
@@ -17,6 +18,8 @@ SCHEMES = {
     "mem": "emulator.disk.memory:MemoryDisk",
     "raw": "emulator.disk.raw:RawDisk",
     "block": "emulator.disk.block:BlockDisk",
+    "ckd": "emulator.disk.image_ckd:CkdDisk",
+    "cckd": "emulator.disk.image_cckd:CckdDisk",
 }
 
 
@@ -25,14 +28,20 @@ def open_disk(uri: str, *, writable: bool = True) -> Disk:
     return _kind(uri)(uri, writable=writable)
 
 
-def create_disk(uri: str, size_bytes: int) -> None:
-    """Make a new disk of that size, which reads as zeros."""
+def create_disk(uri: str, size_bytes: int | None) -> None:
+    """Make a new disk of that size, which reads as zeros; None where the URI says the size."""
     _kind(uri).create(uri, size_bytes)
 
 
 def disk_bytes(uri: str) -> int:
     """Return the size of a disk in bytes, also while a site has it open."""
     return _kind(uri).measure(uri)
+
+
+def inspect_disk(uri: str) -> Iterator[Damage] | None:
+    """Return all that is wrong in an image of tracks; None for a disk of plain blocks."""
+    inspect: Callable[[str], Iterator[Damage]] | None = getattr(_kind(uri), "inspect", None)
+    return inspect(uri) if inspect else None
 
 
 def _kind(uri: str) -> DiskKind:

@@ -6,18 +6,15 @@ use one image at once. Zeroed ranges become holes where the file system has them
 
 import ctypes
 import errno
-import fcntl
 import functools
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from emulator.disk.base import check_range, check_size, disk_errors, file_path, opening
+from emulator.disk.base import asked_bytes, check_range, check_size, disk_errors, file_path, opening
 from emulator.disk.descriptor import DescriptorDisk
-from emulator.disk.holders import lock_holder
-from emulator.errors import DeviceError
+from emulator.disk.image_file import check_regular, new_file, open_locked
 from emulator.uri import Uri, parse_uri
 
 FALLOC_KEEP_SIZE = 1  # from linux/falloc.h
@@ -30,33 +27,26 @@ class RawDisk(DescriptorDisk):
 
     def __init__(self, uri: str, *, writable: bool = True) -> None:
         parsed = _parse(uri)
-        descriptor = _open(parsed, file_path(parsed), writable=writable)
+        path = file_path(parsed)
+        descriptor = open_locked(parsed, path, writable=writable, missing=_missing(parsed))
         try:
-            with disk_errors(uri):
-                _lock(uri, descriptor, exclusive=writable)
-                size = _file_bytes(parsed, os.fstat(descriptor))
+            size = _file_bytes(parsed, os.fstat(descriptor))
         except BaseException:
             os.close(descriptor)
             raise
         super().__init__(uri, descriptor, size, writable=writable)
 
     @staticmethod
-    def create(uri: str, size_bytes: int) -> None:
+    def create(uri: str, size_bytes: int | None) -> None:
         """Make a new image, all of it a hole; an existing file is never touched."""
         parsed = _parse(uri)
+        size_bytes = asked_bytes(parsed) if size_bytes is None else size_bytes
+        if size_bytes is None:
+            parsed.refuse("say how large: --size 64MiB")
         path = file_path(parsed)
         check_size(parsed, size_bytes)
-        with opening(parsed, missing="its directory does not exist; make that first"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with disk_errors(uri):
-                os.ftruncate(descriptor, size_bytes)
-                os.fsync(descriptor)
-        except BaseException:
-            Path(path).unlink()  # half an image would only be in the way
-            raise
-        finally:
-            os.close(descriptor)
+        with new_file(parsed, path) as descriptor:
+            os.ftruncate(descriptor, size_bytes)
 
     @staticmethod
     def measure(uri: str) -> int:
@@ -92,28 +82,13 @@ def _parse(uri: str) -> Uri:
     return parse_uri(uri, {"size": "the size the image must have"})
 
 
-def _open(uri: Uri, path: str, *, writable: bool) -> int:
-    with opening(uri, missing=_missing(uri)):
-        return os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
-
-
 def _missing(uri: Uri) -> str:
     size = "" if "size" in uri.query else " --size 64MiB"
     return f"no such file; make it: dualcopy disk create '{uri.text}'{size}"
 
 
-def _lock(uri: str, descriptor: int, *, exclusive: bool) -> None:
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DeviceError(uri, f"image in use{lock_holder(os.fstat(descriptor))}") from error
-
-
 def _file_bytes(uri: Uri, status: os.stat_result) -> int:
-    if stat.S_ISBLK(status.st_mode):
-        uri.refuse(f"is a device; write block://{uri.path}")
-    if not stat.S_ISREG(status.st_mode):
-        uri.refuse("is not a file; a raw disk is a plain file")
+    check_regular(uri, status)
     return check_size(uri, status.st_size)
 
 
