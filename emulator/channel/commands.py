@@ -84,9 +84,14 @@ class Command(NamedTuple):
     without_disk: bool = False
     """Answers although the disk cannot be reached."""
     masks: tuple[int, ...] = ()
-    """Derived by `table_for`: the file masks that let it write what it writes."""
+    """Derived: the file masks that let it write what it writes."""
     takes_data: bool = True
-    """Derived by `table_for`: the CCWs send something."""
+    """Derived: the CCWs send something."""
+
+    def derived(self) -> "Command":
+        """Return the row with what follows from its other fields."""
+        brings = self.kind in (Kind.READ, Kind.SENSE)
+        return self._replace(takes_data=not brings and not self.immediate, masks=self.writes.value)
 
 
 Commands = list[Command | None]
@@ -107,8 +112,7 @@ def table_for(rows: tuple[Command, ...], geometry: Geometry, unit: ControlUnit) 
             Feature.MODERN in unit.features or geometry.device_type == _REMOVED_FROM
         ):
             continue
-        brings = row.kind in (Kind.READ, Kind.SENSE)
-        command = row._replace(takes_data=not brings and not row.immediate, masks=row.writes.value)
+        command = row.derived()
         table[row.code] = command
         if row.multitrack:
             table[row.code | MULTITRACK] = command

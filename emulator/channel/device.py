@@ -9,7 +9,13 @@ from typing import Protocol
 from emulator.channel.asks import Waiting
 from emulator.channel.commands import Command, Commands
 from emulator.channel.orders import OrderHandler, refuse_all
-from emulator.channel.sense import RESET_NOTIFICATION, Reason
+from emulator.channel.sense import (
+    INTERVENTION_REQUIRED,
+    RESET_NOTIFICATION,
+    WRITE_INHIBITED,
+    Reason,
+    UnitCheck,
+)
 from emulator.channel.status import (
     ATTENTION,
     BUSY,
@@ -113,6 +119,25 @@ class Device:
             state.owed_device_end = True
             return RETRY
         return 0
+
+    def blocked(self, state: PathState) -> bool:
+        """Tell whether programs on this path must pass `check_usable`."""
+        return not self.ready or state.pending is not None
+
+    def check_usable(self, state: PathState, command: Command) -> None:
+        """Tell of a reset or an unready device, but for commands that do not need the disk."""
+        if command.without_disk:
+            return
+        pending, state.pending = state.pending, None
+        if pending is not None:
+            raise UnitCheck(pending)
+        if not self.ready:
+            raise UnitCheck(INTERVENTION_REQUIRED)
+
+    def check_writable(self) -> None:
+        """Refuse to change a volume that may not be written here."""
+        if not self.writable:
+            raise UnitCheck(WRITE_INHIBITED)
 
     def program_ended(self) -> None:
         """Note that no program is under way any more."""

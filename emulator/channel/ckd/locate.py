@@ -50,6 +50,7 @@ _WRITES = {
 _TRACKS = {READ_TRACKS, READ_TRACKS | HOME}
 OPERATIONS = frozenset({ORIENT, ORIENT | HOME, ORIENT | DATA} | _READS | _WRITES | _TRACKS)
 """Operation bytes of Locate Record: orientation and operation."""
+_EXTENDED_KINDS = (WRITE_ANY, READ_ANY, READ_TRACKSET)
 _EXTENDED = {WRITE_ANY, READ_ANY, READ_TRACKSET, READ_TRACKSET | HOME}
 EXTENDED_OPERATIONS = frozenset(_READS | _WRITES | _TRACKS | _EXTENDED)
 """Operation bytes of Locate Record Extended, the extended operation in place of X'3F'."""
@@ -95,6 +96,8 @@ def locate_record_extended(run: CkdRun) -> Waiting[int]:
         raise UnitCheck(COUNT_TOO_SMALL)
     _check_preceded(run)
     operation, extended = data[0], data[17]
+    if (operation & OPERATION == EXTENDED) != (extended in _EXTENDED_KINDS):
+        raise UnitCheck(INVALID_PARAMETER)
     if operation & OPERATION == EXTENDED:
         operation = operation & _ORIENTATION | extended
     elif extended:

@@ -10,6 +10,7 @@ from emulator.channel.ckd.positioning import (
     step_to_end,
     take_data,
     take_key,
+    to_index,
 )
 from emulator.channel.ckd.run import AT_COUNT, AT_KEY, OPERATION, CkdRun
 from emulator.channel.sense import INVALID_SEQUENCE, UnitCheck
@@ -100,6 +101,7 @@ def read_track(run: CkdRun) -> Waiting[bytes]:
             tracks += 1
         yield from next_track(run, tracks)
     run.tracks_mask = run.tracks_mask << 1 & 0xFFFF
+    to_index(run)
     return _rest_of_track(run, skip_r0=False) + END_MARKER
 
 

@@ -15,9 +15,7 @@ from emulator.channel.geometry import HOME_ADDRESS_BYTES
 from emulator.channel.sense import (
     EQUIPMENT_CHECK,
     INCOMPLETE_DOMAIN,
-    INTERVENTION_REQUIRED,
     INVALID_SEQUENCE,
-    WRITE_INHIBITED,
     Reason,
     UnitCheck,
     ckd_sense,
@@ -111,7 +109,7 @@ class CkdRun:
         self.head = device.head
         self.track = -1
         self.last_track = device.geometry.tracks - 1
-        self.blocked = not device.ready or state.pending is not None
+        self.blocked = device.blocked(state)
 
     def admit(self, command: Command) -> None:
         """Refuse a command that may not come at this point of the chain."""
@@ -135,22 +133,11 @@ class CkdRun:
         ):
             raise UnitCheck(INVALID_SEQUENCE)
         if self.blocked:
-            self._admit_blocked(command)
-
-    def _admit_blocked(self, command: Command) -> None:
-        """Tell of a reset or an unready device, but for commands that do not need the disk."""
-        if command.without_disk:
-            return
-        pending, self.state.pending = self.state.pending, None
-        if pending is not None:
-            raise UnitCheck(pending)
-        if not self.device.ready:
-            raise UnitCheck(INTERVENTION_REQUIRED)
+            self.device.check_usable(self.state, command)
 
     def check_writable(self) -> None:
         """Refuse to change a volume that may not be written here."""
-        if not self.device.writable:
-            raise UnitCheck(WRITE_INHIBITED)
+        self.device.check_writable()
 
     @property
     def at_start(self) -> bool:
