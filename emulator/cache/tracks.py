@@ -7,7 +7,7 @@ oldest first. Pure book-keeping: reading and writing disks is asked for elsewher
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from emulator.channel.blocks import TRACK_BYTES
@@ -94,27 +94,43 @@ class TrackCache:
             self._overtaken[key] = self._overtakes
         return old
 
-    def put_fresh(self, key: int, image: bytes, lsn: int) -> bytes | None:
-        """Do as `put` for contents that the journal does not hold durably yet.
+    def put_many(
+        self, keys: Sequence[int], images: Sequence[bytes], lsn: int
+    ) -> list[bytes | None]:
+        """Do as `put` for tracks of one volume; return the old image of each.
 
-        Written out rather than calling `put`: every host write of a track passes here.
+        Whole dictionaries are changed in one go, because every track that a host or the other
+        site writes passes here. Of a key that comes twice the last image counts, and each time
+        the old one from before all of them is returned.
+        """
+        dirty, clean = self.dirty, self.clean
+        olds = [dirty.get(key) for key in keys]
+        if clean and None in olds:
+            olds = [
+                clean.pop(key, None) if old is None else old
+                for key, old in zip(keys, olds, strict=True)
+            ]
+        dirty.update(zip(keys, images, strict=True))
+        note = self._oldest_lsn[keys[0] >> TRACK_BITS].setdefault
+        for key in keys:
+            note(key, lsn)
+        if self._reading:
+            for key in keys:
+                if key in self._reading:
+                    self._overtakes += 1
+                    self._overtaken[key] = self._overtakes
+        return olds
+
+    def put_fresh(
+        self, keys: Sequence[int], images: Sequence[bytes], lsn: int
+    ) -> list[bytes | None]:
+        """Do as `put_many` for contents that the journal does not hold durably yet.
 
         Until `write_durable`, such a track does not go to the disk: the disk must never be ahead
         of the journal.
         """
-        self.fresh[key] = None
-        dirty = self.dirty
-        old = dirty.get(key)
-        if old is None and key in self.clean:
-            old = self.clean.pop(key)
-        dirty[key] = image
-        waiting = self._oldest_lsn[key >> TRACK_BITS]
-        if key not in waiting:
-            waiting[key] = lsn
-        if self._reading and key in self._reading:
-            self._overtakes += 1
-            self._overtaken[key] = self._overtakes
-        return old
+        self.fresh.update(dict.fromkeys(keys))
+        return self.put_many(keys, images, lsn)
 
     def write_taken(self) -> None:
         """Note that a journal write with everything fresh is under way."""

@@ -5,6 +5,7 @@ answered at once is answered later through `completed`. Nothing here knows a pro
 """
 
 import enum
+from collections.abc import Sequence
 from typing import Protocol
 
 BLOCK_BYTES = 512
@@ -50,6 +51,11 @@ class BlockVolume(Protocol):
 
     def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
         """Accept new contents."""
+
+    def write_many(
+        self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
+    ) -> None:
+        """Accept writes, each (offset, data), in order, as if each had come alone."""
 
     def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:
         """Make a range read as zeros; also what a trim does here."""

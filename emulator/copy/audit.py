@@ -100,14 +100,14 @@ class AuditFeed:
         }
         self._add(0, "standing", group.name, said)
 
-    def run(self, group: Group, volume: int, track: int, data: Buffer) -> None:
+    def run(self, group: Group, csn: int, volume: int, track: int, data: Buffer) -> None:
         """Tell that whole tracks were accepted from a host: the hash of each."""
         view = memoryview(data)
         hashes = [
             content_hash(view[start : start + TRACK_BYTES])
             for start in range(0, len(view), TRACK_BYTES)
         ]
-        self._add(len(hashes), "run", group.name, group.csn, volume, track, hashes)
+        self._add(len(hashes), "run", group.name, csn, volume, track, hashes)
 
     def part(
         self, group: Group, volume: int, track: int, offset: int, data: Buffer, old: bytes

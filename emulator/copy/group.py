@@ -6,11 +6,11 @@ of one turn becomes one journal entry. What to do with the other site is left to
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.cache.tracks import TRACK_BITS
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.levels import AckLevel, OnLinkLoss
@@ -130,43 +130,65 @@ class Group:
             return None
         return Outcome.READ_ONLY
 
-    def admit(self, length: int) -> int:
-        """Give a host write its csn (O1) and its promise of journal room; `can_accept` held."""
+    def admit(self, length: int, writes: int = 1) -> int:
+        """Give host writes their csns (O1) and promise journal room; return the last csn.
+
+        `can_accept` held for as many writes of as many bytes together.
+        """
         batches = self._batches
         begin = not batches or batches[-1].size_bytes >= ENTRY_BYTES_MAX
         if begin and batches and self.noting() and self.stream.full():
             # One turn may bring more than an epoch may hold, or the other site could take.
             self.flush_batches()
             self.stream.close_epoch(self.csn)
-        reserved = 2 * (length + CHANGE_BYTES_MAX)
+        reserved = 2 * (length + writes * CHANGE_BYTES_MAX)
         self._reserved_bytes += reserved
         self.services.journal.reserved_bytes += reserved
-        self.csn = csn = self.csn + 1
         if begin:
-            batches.append(_Batch(csn))
+            batches.append(_Batch(self.csn + 1))
+        self.csn = csn = self.csn + writes
         batches[-1].csn_last = csn
         return csn
 
-    def accept_run(self, volume: GroupVolume, track: int, data: bytes, tracks: int) -> None:
-        """Accept whole tracks into the batch, the open epoch and the cache."""
+    def accept_runs(self, volume: GroupVolume, runs: Sequence[tuple[int, bytes]]) -> None:
+        """Accept runs of whole tracks, each (offset, data), into the batch, epoch and cache.
+
+        Several at once are the writes that were admitted last, one each.
+        """
         batch = self._batches[-1]
-        encode_run(batch.parts, volume.index, track, data)
-        batch.changes += 1
-        batch.size_bytes += len(data) + 32
+        parts, index = batch.parts, volume.index
+        base = volume.site_index << TRACK_BITS
+        keys: list[int] = []
+        images: list[bytes] = []
+        for offset, data in runs:
+            size = len(data)
+            track = offset // TRACK_BYTES
+            encode_run(parts, index, track, data)
+            batch.size_bytes += size + 32
+            if size == TRACK_BYTES:
+                keys.append(base | track)
+                images.append(data)
+            else:
+                first = base | track
+                keys += range(first, first + size // TRACK_BYTES)
+                images += [data[at : at + TRACK_BYTES] for at in range(0, size, TRACK_BYTES)]
+        batch.changes += len(runs)
         if self.audit.on:
-            self.audit.run(self, volume.index, track, data)
-        cache = self.services.cache
-        lsn = self.services.journal.tail_lsn
-        key = volume.site_index << TRACK_BITS | track
-        wire_key = volume.index << TRACK_BITS | track
-        note = self.stream.open.whole if self.noting() else None
-        for number in range(tracks):
-            image = data if tracks == 1 else data[number * TRACK_BYTES : (number + 1) * TRACK_BYTES]
-            old = cache.put_fresh(key + number, image, lsn)
-            if note is not None:
-                note(wire_key + number, image, old)
+            csn = self.csn - len(runs)
+            for number, (offset, data) in enumerate(runs, 1):
+                self.audit.run(self, csn + number, index, offset // TRACK_BYTES, data)
+        self._note_whole(volume, keys, images)
+
+    def _note_whole(self, volume: GroupVolume, keys: list[int], images: list[bytes]) -> None:
+        """Put whole tracks into the cache, and into the open epoch or the dirty map."""
+        services = self.services
+        olds = services.cache.put_fresh(keys, images, services.journal.tail_lsn)
+        if self.noting():
+            shift = (volume.site_index - volume.index) << TRACK_BITS
+            wire_keys = [key - shift for key in keys] if shift else keys
+            self.stream.open.whole_many(wire_keys, images, olds)
         if self.map_mode:
-            self.maps[volume.index].mark_all(range(track, track + tracks))
+            self.maps[volume.index].mark_all(key & TRACK_MASK for key in keys)
 
     def accept_part(
         self, volume: GroupVolume, track: int, offset: int, data: bytes, image: bytes, old: bytes
@@ -179,7 +201,7 @@ class Group:
         if self.audit.on:
             self.audit.part(self, volume.index, track, offset, data, old)
         lsn = self.services.journal.tail_lsn
-        self.services.cache.put_fresh(volume.site_index << TRACK_BITS | track, image, lsn)
+        self.services.cache.put_fresh([volume.site_index << TRACK_BITS | track], [image], lsn)
         if self.noting():
             key = volume.index << TRACK_BITS | track
             self.stream.open.part(key, image, old, offset, offset + len(data))
@@ -195,17 +217,8 @@ class Group:
         batch.size_bytes += 64 * tracks
         if self.audit.on:
             self.audit.zeros(self, volume.index, track, tracks)
-        cache = self.services.cache
-        lsn = self.services.journal.tail_lsn
-        key = volume.site_index << TRACK_BITS | track
-        wire_key = volume.index << TRACK_BITS | track
-        noting = self.noting()
-        for number in range(tracks):
-            old = cache.put_fresh(key + number, zero, lsn)
-            if noting:
-                self.stream.open.whole(wire_key + number, zero, old)
-        if self.map_mode:
-            self.maps[volume.index].mark_all(range(track, track + tracks))
+        first = volume.site_index << TRACK_BITS | track
+        self._note_whole(volume, list(range(first, first + tracks)), [zero] * tracks)
 
     def noting(self) -> bool:
         """Return whether host writes go into the stream's open epoch."""
@@ -213,9 +226,11 @@ class Group:
 
     # The journal.
 
-    def can_accept(self, length: int) -> bool:
-        """Return whether the journal has room for a host write of `length` bytes now."""
-        return not self.frozen and self.services.journal.can_reserve(length + CHANGE_BYTES_MAX)
+    def can_accept(self, length: int, writes: int = 1) -> bool:
+        """Return whether the journal has room now for host writes of `length` bytes together."""
+        return not self.frozen and self.services.journal.can_reserve(
+            length + writes * CHANGE_BYTES_MAX
+        )
 
     def flush_batches(self) -> None:
         """Append what this turn accepted to the journal; its room was promised."""

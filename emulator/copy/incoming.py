@@ -78,7 +78,7 @@ class Incoming:
                 # By far the most frequent kind.
                 found.append((change.volume << TRACK_BITS | change.track, 0, bytes(change.data)))
             else:
-                found.extend(track_pieces(change))
+                found += track_pieces(change)
         return found
 
     def _resolved(self, delta: Delta, bases: dict[int, bytes]) -> tuple[int, int, bytes]:
@@ -94,12 +94,19 @@ class Incoming:
     def put(self, cache: TrackCache, pieces: Pieces, lsn: int, bases: dict[int, bytes]) -> None:
         """Make pieces the newest contents; parts of tracks go over the newest image or a base."""
         shifts = [(volume.site_index - volume.index) << TRACK_BITS for volume in self._volumes]
-        put = cache.put
+        keys: list[list[int]] = [[] for _ in shifts]
+        images: list[list[bytes]] = [[] for _ in shifts]
         for key, start, data in pieces:
-            site_key = key + shifts[key >> TRACK_BITS]
-            if len(data) == TRACK_BYTES:
-                put(site_key, data, lsn)
+            volume = key >> TRACK_BITS
+            site_key = key + shifts[volume]
+            if len(data) != TRACK_BYTES:
+                image = bytearray(cache.peek(site_key) or bases[key])
+                image[start : start + len(data)] = data
+                cache.put(site_key, bytes(image), lsn)
                 continue
-            image = bytearray(cache.peek(site_key) or bases[key])
-            image[start : start + len(data)] = data
-            put(site_key, bytes(image), lsn)
+            keys[volume].append(site_key)
+            images[volume].append(data)
+        # A track comes whole or in parts, never both, so the order between them does not matter.
+        for volume_keys, volume_images in zip(keys, images, strict=True):
+            if volume_keys:
+                cache.put_many(volume_keys, volume_images, lsn)

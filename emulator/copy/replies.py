@@ -5,6 +5,8 @@ acknowledgement level; here is only the order.
 """
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import repeat
 
 from emulator.channel.blocks import Outcome, Requester
 
@@ -23,6 +25,10 @@ class Replies:
     def add(self, csn: int, who: Requester, cookie: int) -> None:
         """Let an operation wait until everything up to `csn` is safe."""
         self._waiting.append((csn, who, cookie))
+
+    def add_many(self, csn: int, who: Requester, cookies: Sequence[int]) -> None:
+        """Let operations with csns from `csn` on wait, each for its own."""
+        self._waiting.extend(zip(range(csn, csn + len(cookies)), repeat(who), cookies))
 
     def release(self, csn: int) -> None:
         """Tell every host whose operation is covered by `csn` that it is complete."""

@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 
+from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.lineage import Position
 from emulator.copy.services import Asking, ReadJournal, Services, Step, Until
 from emulator.nvs.journal import EntryKind
@@ -27,6 +28,10 @@ EPOCHS_SENT_MAX = 16
 # While an epoch is on its way, the next one is closed only when it is worth its cost on both
 # sides; a lone write does not wait, for then nothing is on its way.
 WORTH_TRACKS = 128
+# While hosts write without a pause as long as this, their writes are gathered: what they write
+# again meanwhile is sent once, and the processor is theirs.
+PAUSE_NS = 2 * MILLISECOND_NS
+GATHER_NS = SECOND_NS
 EPOCH_CLOSED = struct.Struct(">QQ")
 HOST_ENTRY = struct.Struct(">QI")
 
@@ -72,6 +77,8 @@ class Stream:
         self.deltas = False
         self.eager = False
         """Close epochs as soon as they have anything: a host waits for the other site."""
+        self.gather_ns = GATHER_NS
+        """How long at most the writes of a busy host are gathered into one epoch."""
         self.epoch_tracks_max = 1024
         self.inflight_bytes = 0
         self.sent_records = 0
@@ -81,6 +88,8 @@ class Stream:
         self._chain = acked.chain
         self._records: Iterator[Record] | None = None
         self._loading = False
+        self._opened_ns = 0
+        self._written_ns = 0
 
     # What is kept.
 
@@ -102,8 +111,11 @@ class Stream:
 
     def journalled(self, lsn: int) -> None:
         """Note that changes of the open epoch lie in the journal at `lsn`."""
+        now_ns = self._services.now_ns
         if self.open_first_lsn is None:
             self.open_first_lsn = lsn
+            self._opened_ns = now_ns
+        self._written_ns = now_ns
 
     # Closing.
 
@@ -144,10 +156,24 @@ class Stream:
         return (
             self.flowing
             and self._sent == len(self.closed) < EPOCHS_SENT_MAX
-            and (self.eager or not self.closed or len(self.open) >= WORTH_TRACKS)
+            and (self.eager or (self._worth_closing() and not self._gathering()))
             and self.inflight_bytes < INFLIGHT_BYTES_MAX
             and self._services.link_room_bytes(self._link) > 0
         )
+
+    def _worth_closing(self) -> bool:
+        return not self.closed or len(self.open) >= WORTH_TRACKS
+
+    def _gathering(self) -> bool:
+        """Return whether hosts are so busy that the open epoch should go on."""
+        now_ns = self._services.now_ns
+        return now_ns - self._written_ns < PAUSE_NS and now_ns - self._opened_ns < self.gather_ns
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when the open epoch has been gathered for long enough, if that is due."""
+        if not self.flowing or self.open_first_lsn is None:
+            return None
+        return min(self._written_ns + PAUSE_NS, self._opened_ns + self.gather_ns)
 
     # Sending.
 

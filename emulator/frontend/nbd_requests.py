@@ -92,8 +92,9 @@ class NbdRequests:
         """
         end = len(view)
         unpack = REQUEST_SPLIT.unpack_from
-        write = self._volume.write
         pending = self._pending
+        writes: list[tuple[int, bytes]] = []
+        cookies: list[int] = []
         while end - at >= _REQUEST_BYTES and self._taken < REQUESTS_MAX and self._bytes < BYTES_MAX:
             head, handle, offset, length = unpack(view, at)
             at += _REQUEST_BYTES
@@ -108,9 +109,15 @@ class NbdRequests:
             ):
                 self._bytes += length
                 pending[cookie] = (_WRITE, 0, handle, offset, length, length)
-                write(offset, view[at:stop].tobytes(), self, cookie)
+                writes.append((offset, view[at:stop].tobytes()))
+                cookies.append(cookie)
                 at = stop
-            elif (
+                continue
+            if writes:
+                # What came together is handed on together, and before what came after it.
+                self._volume.write_many(writes, self, cookies)
+                writes, cookies = [], []
+            if (
                 head == _READ_HEAD
                 and offset + length <= self._readable_bytes
                 and 0 < length <= PAYLOAD_BYTES_MAX
@@ -120,6 +127,8 @@ class NbdRequests:
                 self._take_other(head, handle, offset, length)
                 if self._begun or self.ended_because:
                     break
+        if writes:
+            self._volume.write_many(writes, self, cookies)
         return at
 
     @property

@@ -310,5 +310,12 @@ class Processor:
     def next_deadline_ns(self) -> int:
         """Return when the next turn is due even if nothing happens."""
         due = [end.next_deadline_ns() for end in self.links.values()]
+        # What is over has waited for something else, which wakes the loop by itself.
+        due += [
+            deadline
+            for pair in self.pairs.values()
+            if (deadline := pair.group.stream.next_deadline_ns()) is not None
+            and deadline > self.now_ns
+        ]
         tick = self.now_ns + (20 * MILLISECOND_NS if self.cache.dirty else SECOND_NS // 4)
         return min([tick, *(d for d in due if d is not None)])

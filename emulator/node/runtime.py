@@ -23,7 +23,7 @@ from emulator.frontend.uri import parse_serve_uri
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
-from emulator.node.heap import keep_large_buffers_apart
+from emulator.node.heap import reserve_heap
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
 from emulator.node.loop import Loop, Workers
@@ -39,7 +39,7 @@ _EXIT_DEVICE = 69
 
 def run_site(config: SiteConfig) -> int:
     """Run a site in the foreground until SIGTERM or SIGINT; return its exit code."""
-    keep_large_buffers_apart()
+    reserve_heap(config.cache_bytes)
     site = SiteRuntime(config)
     try:
         site.start()

@@ -5,9 +5,11 @@ needs the rest of that track; one that the journal has no room for, or that meet
 waits. Leaves order, journal and copy to the group.
 """
 
+from collections.abc import Sequence
+
 from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
-from emulator.copy.group import Group, GroupVolume
+from emulator.copy.group import ENTRY_BYTES_MAX, Group, GroupVolume
 from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
 from emulator.errors import DeviceError
@@ -112,12 +114,45 @@ class Volume:
             and group.can_accept(length)
         ):
             csn = group.admit(length)
-            group.accept_run(self._place, offset >> _TRACK_SHIFT, data, length >> _TRACK_SHIFT)
+            group.accept_runs(self._place, [(offset, data)])
             self.writes += 1
             self.written_bytes += length
             group.replies.add(csn, who, cookie)
         else:
             self._services.start(self._write(offset, data, who, cookie))
+
+    def write_many(
+        self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
+    ) -> None:
+        """Accept writes, each (offset, data), in order, as if each had come alone.
+
+        Those that cover whole tracks are accepted together, which costs a fraction.
+        """
+        group = self.group
+        marks = end = length = longest = 0
+        for offset, data in writes:
+            size = len(data)
+            length += size
+            marks |= offset | size
+            longest = max(longest, size)
+            end = max(end, offset + size)
+        count = len(writes)
+        if (
+            marks & _TRACK_MASK
+            or end > self.size_bytes
+            or longest > PIECE_BYTES
+            or length > ENTRY_BYTES_MAX
+            or group.refusal() is not None
+            or not group.can_accept(length, count)
+        ):
+            for (offset, data), cookie in zip(writes, cookies, strict=True):
+                self.write(offset, data, who, cookie)
+            return
+        csn = group.admit(length, count)
+        group.accept_runs(self._place, writes)
+        self.writes += count
+        self.written_bytes += length
+        group.replies.add_many(csn - count + 1, who, cookies)
 
     def _write(self, offset: int, data: bytes, who: Requester, cookie: int) -> Step:
         """Accept a write that is unaligned, long, or has to wait."""
@@ -194,7 +229,7 @@ class Volume:
                 tracks = (end - at) >> _TRACK_SHIFT
                 size = tracks << _TRACK_SHIFT
                 run = data if size == len(data) else data[at - offset : at - offset + size]
-                group.accept_run(place, track, run, tracks)
+                group.accept_runs(place, [(at, run)])
             at += size
         return csn
 

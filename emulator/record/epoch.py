@@ -6,7 +6,7 @@ crash it is formed again from the journal and comes out the same, byte for byte.
 records by its canonical contents alone, so both ends and both lives cut it the same way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK
@@ -30,6 +30,9 @@ PART_BYTES = 16
 # Old images kept for deltas. An epoch grows longer only when the line is busy coalescing whole
 # tracks; keeping twice as much memory for it would not pay.
 BASES_MAX = 4096
+# After so many tracks in a row that had changed all over, only every so-many-th is compared with
+# its old contents until one pays again: hosts rewrite like with like.
+VAIN_MAX = 8
 
 Extents = list[tuple[int, int]]
 
@@ -71,6 +74,17 @@ class Body:
             self._images = [image]
         self._next = key + 1
 
+    def whole_many(self, keys: Sequence[int], images: Sequence[bytes]) -> None:
+        """Add whole tracks, at least one, whose keys ascend."""
+        self.flush()
+        start, following, zero = 0, keys[0], images[0] is ZERO_TRACK
+        for at, key in enumerate(keys):
+            if key != following or (images[at] is ZERO_TRACK) is not zero:
+                self._run(keys[start], images[start:at], zero=zero)
+                start, zero = at, images[at] is ZERO_TRACK
+            following = key + 1
+        self._run(keys[start], images[start:], zero=zero)
+
     def part(self, key: int, start: int, data: Buffer) -> None:
         """Add a part of a track."""
         self.flush()
@@ -85,17 +99,18 @@ class Body:
 
     def flush(self) -> None:
         """Close the run that is being gathered."""
-        images = self._images
-        if not images:
-            return
+        if self._images:
+            self._run(self._start, self._images, zero=self._zero)
+            self._images = []
+            self._next = -1
+
+    def _run(self, key: int, images: Sequence[bytes], *, zero: bool) -> None:
         self.changes += 1
-        volume, track = self._start >> TRACK_BITS, self._start & TRACK_MASK
-        if self._zero:
+        volume, track = key >> TRACK_BITS, key & TRACK_MASK
+        if zero:
             encode_zeros(self.parts, volume, track, len(images))
         else:
             encode_run_of(self.parts, volume, track, images)
-        self._images = []
-        self._next = -1
 
 
 class Epoch:
@@ -122,6 +137,20 @@ class Epoch:
         elif self.extents:
             self.extents.pop(key, None)
         images[key] = image
+
+    def whole_many(
+        self, keys: Sequence[int], images: Sequence[bytes], olds: Sequence[bytes | None]
+    ) -> None:
+        """Do as `whole` for many tracks, all at once."""
+        mine, bases = self.images, self.bases
+        if len(bases) < BASES_MAX:
+            for key, old in zip(keys, olds, strict=True):
+                if old is not None and key not in mine:
+                    bases[key] = old
+        if self.extents:
+            for key in keys:
+                self.extents.pop(key, None)
+        mine.update(zip(keys, images, strict=True))
 
     def part(self, key: int, image: bytes, old: bytes | None, start: int, end: int) -> None:
         """Note that the bytes from `start` to `end` were written, giving `image`."""
@@ -166,38 +195,50 @@ class Epoch:
 
     def _cut(self, keys: list[int], at: int) -> int:
         """Return where the record that begins with `keys[at]` ends."""
+        images, extents = self.images, self.extents
         size = 0
         end = at
-        while end < len(keys) and size < RECORD_BYTES_MAX and end - at < RECORD_TRACKS_MAX:
+        last = min(len(keys), at + RECORD_TRACKS_MAX)
+        while end < last and size < RECORD_BYTES_MAX:
             key = keys[end]
-            if key in self.extents:
+            if extents and key in extents:
                 # Many small parts of a track weigh more than the track: each has its own header.
-                size += max(TRACK_BYTES, PART_BYTES * len(self.extents[key]))
-            elif self.images[key] is not ZERO_TRACK:
+                size += max(TRACK_BYTES, PART_BYTES * len(extents[key]))
+            elif images[key] is not ZERO_TRACK:
                 size += TRACK_BYTES
             end += 1
         return end
 
     def _record(self, keys: list[int], chain: bytes, *, final: bool, deltas: bool) -> Record:
         canonical = self._body(keys, {})
-        body = b"".join(canonical.parts)
         after = record_chain(
-            chain, self.lineage, self.csn_first, self.csn_last, final, canonical.changes, body
+            chain,
+            self.lineage,
+            self.csn_first,
+            self.csn_last,
+            final,
+            canonical.changes,
+            *canonical.parts,
         )
         found = self._deltas(keys) if deltas else {}
         wire = self._body(keys, found) if found else canonical
-        parts: list[Buffer] = wire.parts if found else [body]
         head = encode_head(
             RecordHead(
                 self.lineage, self.csn_first, self.csn_last, chain, after, final, wire.changes
             )
         )
-        size = len(head) + sum(map(len, parts))
-        return Record(self.csn_first, self.csn_last, final, after, [head, *parts], len(body), size)
+        host_bytes = sum(map(len, canonical.parts))
+        size = len(head) + (sum(map(len, wire.parts)) if found else host_bytes)
+        return Record(
+            self.csn_first, self.csn_last, final, after, [head, *wire.parts], host_bytes, size
+        )
 
     def _body(self, keys: list[int], deltas: dict[int, list[Buffer]]) -> Body:
         body = Body()
         images, all_extents = self.images, self.extents
+        if not deltas and not all_extents and keys:
+            body.whole_many(keys, [images[key] for key in keys])
+            return body
         for key in keys:
             if key in deltas:
                 body.encoded(deltas[key])
@@ -212,13 +253,22 @@ class Epoch:
     def _deltas(self, keys: list[int]) -> dict[int, list[Buffer]]:
         """Return the encoded deltas of the whole tracks for which that pays."""
         found: dict[int, list[Buffer]] = {}
+        bases, images, extents = self.bases, self.images, self.extents
+        vain = 0
         for key in keys:
-            base, image = self.bases.get(key), self.images[key]
-            if base is None or image is ZERO_TRACK or key in self.extents:
+            base = bases.get(key)
+            if base is None:
+                continue
+            vain += 1
+            if vain > VAIN_MAX and vain % VAIN_MAX:
+                continue
+            image = images[key]
+            if image is ZERO_TRACK or key in extents:
                 continue
             parts: list[Buffer] = []
             if encode_delta(parts, key >> TRACK_BITS, key & TRACK_MASK, base, image):
                 found[key] = parts
+                vain = 0
         return found
 
 

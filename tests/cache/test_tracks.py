@@ -53,8 +53,10 @@ class CacheMachine(RuleBasedStateMachine):
     def put(self, key, fresh, step):
         self.version += 1
         self.lsn += step
-        put = self.cache.put_fresh if fresh else self.cache.put
-        old = put(key, image(self.version), self.lsn)
+        if fresh:
+            (old,) = self.cache.put_fresh([key], [image(self.version)], self.lsn)
+        else:
+            old = self.cache.put(key, image(self.version), self.lsn)
         assert old is None or old == image(self.newest[key])
         if old is None:
             assert self.disk[key] == self.newest[key]

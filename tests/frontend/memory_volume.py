@@ -6,7 +6,7 @@ refuse something.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 
@@ -60,6 +60,12 @@ class MemoryVolume:
             self.contents[offset : offset + len(data)] = data
             self._written.update(_tracks(offset, len(data)))
         self._answer(who, cookie, outcome)
+
+    def write_many(
+        self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
+    ) -> None:
+        for (offset, data), cookie in zip(writes, cookies, strict=True):
+            self.write(offset, data, who, cookie)
 
     def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:
         assert length > 0

@@ -34,22 +34,24 @@ class History:
     def hook(self, site: Site) -> None:
         """Watch a site's group from its first moment on."""
         group = site.group
-        admit, run, part, zeros = (
+        admit, runs, part, zeros = (
             group.admit,
-            group.accept_run,
+            group.accept_runs,
             group.accept_part,
             group.accept_zeros,
         )
 
-        def admit_logged(length) -> int:
-            csn = admit(length)
-            assert csn == len(self.log) + 1, self.say(f"csn {csn} after {len(self.log)} (O1)")
-            self.log.append([])
+        def admit_logged(length, writes=1) -> int:
+            csn = admit(length, writes)
+            first = len(self.log) + 1
+            assert csn == first + writes - 1, self.say(f"csn {csn} after {first - 1} (O1)")
+            self.log.extend([] for _ in range(writes))
             return csn
 
-        def accept_run(volume, track, data, tracks) -> None:
-            self.accept(volume.index, track * TRACK_BYTES, data)
-            run(volume, track, data, tracks)
+        def accept_runs(volume, writes) -> None:
+            for number, (offset, data) in enumerate(writes):
+                self.accept(volume.index, offset, data, number - len(writes))
+            runs(volume, writes)
 
         def accept_part(volume, track, offset, data, image, old) -> None:
             self.accept(volume.index, track * TRACK_BYTES + offset, data)
@@ -61,14 +63,14 @@ class History:
             self.accept(volume.index, start, bytes(size))
             zeros(volume, track, tracks, zero)
 
-        group.admit, group.accept_run = admit_logged, accept_run
+        group.admit, group.accept_runs = admit_logged, accept_runs
         group.accept_part, group.accept_zeros = accept_part, accept_zeros
 
     def say(self, text: str) -> str:
         return f"seed {self.world.seed}, {self.world.now_ns / 1e6:.3f} ms: {text}"
 
-    def accept(self, volume: int, offset: int, data: bytes) -> None:
-        self.log[-1].append((volume, offset, bytes(data)))
+    def accept(self, volume: int, offset: int, data: bytes, write: int = -1) -> None:
+        self.log[write].append((volume, offset, bytes(data)))
         image = self.newest[volume]
         image[offset : offset + len(data)] = data
         for host in self.hosts:
