@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.channel.geometry import is_kind
+from emulator.channel.track_store import TrackStore
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.group import Group, GroupVolume
 from emulator.copy.levels import AckLevel, OnLinkLoss
@@ -12,6 +14,7 @@ from emulator.copy.services import Services
 from emulator.copy.states import Role
 from emulator.link.settings import LinkSettings
 from emulator.node.config import GroupConfig, SiteConfig
+from emulator.node.devices import track_store
 from emulator.node.links import LinkEnd
 from emulator.node.volume import Volume
 from emulator.nvs.areas import MAP_BYTES
@@ -31,6 +34,8 @@ class Parts(NamedTuple):
     groups: dict[str, Group]
     pairs: dict[str, Pair]
     volumes: dict[str, Volume]
+    track_stores: dict[str, TrackStore]
+    """The count-key-data devices among the volumes."""
 
 
 class Builder(Services, Protocol):
@@ -41,7 +46,8 @@ class Builder(Services, Protocol):
 
 def build(services: Builder, config: SiteConfig, sizes: dict[str, int], maps: bytes) -> Parts:
     """Return the parts of a site whose devices have these sizes and stored dirty maps."""
-    parts = Parts({name: _link_end(services, config, name) for name in config.links}, {}, {}, {})
+    links = {name: _link_end(services, config, name) for name in config.links}
+    parts = Parts(links, {}, {}, {}, {})
     index_of = {name: services.cache.add_volume() for name in sizes}
     map_of = {
         name: DirtyMap(
@@ -69,6 +75,10 @@ def build(services: Builder, config: SiteConfig, sizes: dict[str, int], maps: by
             homes[name] = (group, place, False)
         group, place, reads = homes[name]
         parts.volumes[name] = Volume(services, group, place, secondary_reads=reads)
+        kind = config.devices[name].kind
+        if is_kind(kind):
+            store = track_store(name, kind, parts.volumes[name], services.emit)
+            parts.track_stores[name] = store
     return parts
 
 

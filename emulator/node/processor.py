@@ -85,6 +85,7 @@ class Processor:
         self.groups = parts.groups
         self.pairs = parts.pairs
         self.volumes = parts.volumes
+        self.track_stores = parts.track_stores
         self.saving = Saving(self)
         self._pacing = Pacing(self)
 

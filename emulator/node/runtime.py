@@ -23,6 +23,7 @@ from emulator.frontend.uri import parse_serve_uri
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
+from emulator.node.devices import check_disk
 from emulator.node.heap import reserve_heap
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
@@ -91,6 +92,7 @@ class SiteRuntime:
         for device in self.config.devices.values():
             disk = open_disk(device.disk)
             self._closers.append(disk.close)
+            check_disk(device.name, device.kind, disk)
             self._carrier.add_disk(device.name, disk)
         sizes = {
             device.name: disk.size_bytes

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from emulator.channel.track_store import TrackStore
 from emulator.copy.group import Group
 from emulator.copy.pair import Pair
 from emulator.copy.states import Role, guarantee
@@ -47,6 +48,8 @@ def _devices(processor: Processor) -> dict[str, Any]:
     refusing = processor.destage.refusing_devices()
     return {
         volume.name: {
+            "kind": processor.config.devices[volume.name].kind,
+            "geometry": _geometry(processor.track_stores.get(volume.name)),
             "size_bytes": volume.size_bytes,
             "group": volume.group.name,
             "writable": volume.writable(),
@@ -57,6 +60,19 @@ def _devices(processor: Processor) -> dict[str, Any]:
             "written_bytes": volume.written_bytes,
         }
         for index, volume in enumerate(processor.volumes.values())
+    }
+
+
+def _geometry(store: TrackStore | None) -> dict[str, int] | None:
+    """Return the shape of a count-key-data device; None of one of blocks."""
+    if store is None:
+        return None
+    shape = store.geometry
+    return {
+        "cylinders": shape.cylinders,
+        "heads": shape.heads,
+        "tracks": shape.tracks,
+        "slot_bytes": shape.slot_bytes,
     }
 
 

@@ -5,12 +5,12 @@ Every check tells what it finds to a `Problems` and goes on, so that one run fin
 
 import re
 
-from rig.bench.model import BenchFile, CopyTable
+from emulator.channel.geometry import ALIASES, MODELS, geometry, is_kind
+from rig.bench.model import BenchFile, CopyTable, VolumePair
 from rig.bench.places import Path
 from rig.bench.problems import Problems, choose
 
 FIXED_BLOCK = "fba-512"
-_CKD_KIND = re.compile(r"\d{4}(-\w+)?")
 
 
 def link_ends(name: str, sites: list[str]) -> tuple[str, str] | None:
@@ -53,12 +53,9 @@ def check_tables(file: BenchFile, problems: Problems) -> None:
 
 
 def _check_kind(path: Path, kind: str, problems: Problems) -> None:
-    if kind == FIXED_BLOCK:
-        return
-    if _CKD_KIND.fullmatch(kind):
-        problems.add(path, "CKD devices arrive with the channel; this release has fba-512", kind)
-    else:
-        problems.add(path, f"no such kind of device; {choose(kind, [FIXED_BLOCK])}", kind)
+    if kind != FIXED_BLOCK and not is_kind(kind):
+        known = [FIXED_BLOCK, *ALIASES, *MODELS]
+        problems.add(path, f"no such kind of device; {choose(kind, known)}", kind)
 
 
 def _check_sites(path: Path, copy: CopyTable, file: BenchFile, problems: Problems) -> bool:
@@ -103,3 +100,21 @@ def _check_volumes(
                 problems.add(path, f"{volume} of site {site} is in [copy.{owner}] already")
             else:
                 taken[site, volume] = group
+        _check_same_kind(path, pair, copy, file, problems)
+
+
+def _check_same_kind(
+    path: Path, pair: VolumePair, copy: CopyTable, file: BenchFile, problems: Problems
+) -> None:
+    """A copy holds the tracks of its source, so both must be devices of one type."""
+    source = file.site[copy.source].device.get(pair.source)
+    target = file.site[copy.target].device.get(pair.target)
+    if source is None or target is None:
+        return
+    one, other = (geometry(end.kind) if is_kind(end.kind) else None for end in (source, target))
+    if (one and one.device_type) != (other and other.device_type):
+        problems.add(
+            path,
+            f"{pair.source} of site {copy.source} is a {source.kind} and {pair.target} of site "
+            f"{copy.target} a {target.kind}; both must be of the same type",
+        )

@@ -31,6 +31,9 @@ PROGRAMS = (
     ("qemu-img", "qemu-utils", "compare images"),
     ("qemu-io", "qemu-utils", "write and verify patterns"),
     ("fio", "fio", "load a served volume"),
+    ("dasdload", "hercules", "make CKD volumes with data sets"),
+    ("dasdls", "hercules", "list the data sets of CKD volumes"),
+    ("cckdcdsk", "hercules", "check and repair compressed CKD images"),
 )
 _ADMIN_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not on an ordinary user's PATH
 

@@ -56,9 +56,13 @@ class _Table(BaseModel):
 class DeviceTable(_Table):
     """A device of a site."""
 
-    kind: str = Field(description="What hosts see.", examples=["fba-512"])
+    kind: str = Field(
+        description="What hosts see: blocks, or a count-key-data device such as 3390-3.",
+        examples=["fba-512", "3390-3"],
+    )
     disk: str = Field(
-        description="Where its contents lie: raw:///path, block:///dev/sdb or mem://64MiB.",
+        description="Where its contents lie: raw:///path, ckd:///path, cckd:///path, "
+        "block:///dev/sdb or mem://64MiB.",
         examples=["raw:///var/tmp/a0.img"],
     )
     serve: list[str] = Field(

@@ -7,13 +7,15 @@ at (not made yet, another user's) are told as notes: a site finds out when it op
 from collections.abc import Callable
 from pathlib import Path
 
+from emulator.channel.geometry import is_kind
 from emulator.disk import disk_bytes
 from emulator.errors import BenchError, CannotRunHere, UnavailableError
+from emulator.node.devices import device_geometry
 from emulator.nvs.areas import NVS_BYTES_MIN
 from emulator.units import size_bytes, size_text
-from emulator.uri import parse_uri
+from emulator.uri import parse_uri, scheme_of
 from rig.bench import places
-from rig.bench.model import BenchFile, CopyTable, LinkTable, SiteTable
+from rig.bench.model import BenchFile, CopyTable, DeviceTable, LinkTable, SiteTable
 from rig.bench.problems import Problems
 from rig.bench.uris import (
     Claim,
@@ -26,7 +28,8 @@ from rig.bench.uris import (
 )
 
 _SYNC_MODES = {"fsync": True, "battery": True}
-_IMAGE_SCHEMES = ("raw", "block")
+_IMAGE_SCHEMES = ("raw", "block", "ckd", "cckd")
+_BLOCK_SCHEMES = ("nbd", "nbd+unix")
 
 
 class UriChecker:
@@ -47,7 +50,7 @@ class UriChecker:
             self._read((*path, "nvs"), site.nvs, _nvs_claims)
             self._read((*path, "console"), site.console, _console_claims)
             for device_name, device in site.device.items():
-                self._check_disk(name, device_name, device.disk)
+                self._check_disk(name, device_name, device)
             self._check_serves(name, site)
         captures: set[str] = set()
         for name, link in self._file.link.items():
@@ -73,11 +76,13 @@ class UriChecker:
                 return
         self._claims.append((claim, where))
 
-    def _check_disk(self, site: str, device: str, text: str) -> None:
-        path = ("site", site, "device", device, "disk")
+    def _check_disk(self, site: str, name: str, device: DeviceTable) -> None:
+        path = ("site", site, "device", name, "disk")
+        text = device.disk
         try:
-            uri = absolute(text, self._folder)
-            self._sizes[site, device] = disk_bytes(uri)
+            size = self._sizes[site, name] = disk_bytes(absolute(text, self._folder))
+            if is_kind(device.kind):
+                device_geometry(name, device.kind, size)
         except BenchError as error:
             self._problems.add(path, str(error))
             return
@@ -96,6 +101,10 @@ class UriChecker:
                 except BenchError as error:
                     self._problems.add(path, str(error))
                     continue
+                if is_kind(device.kind) and scheme_of(text) in _BLOCK_SCHEMES:
+                    self._problems.add(
+                        path, f"hosts reach a {device.kind} by tracks, not as blocks over NBD", text
+                    )
                 export = export or device_name
                 if claim not in served:
                     self._claim(path, claim)

@@ -16,7 +16,7 @@ from emulator.frontend.uri import SOCKET_PATH_BYTES_MAX, parse_serve_uri
 from emulator.transport.opener import ENTRY_POINT_GROUP, SCHEMES
 from emulator.uri import Uri, parse_uri, scheme_of, suggestion
 
-_FILE_SCHEMES = frozenset({"raw", "block", "file", "unix", "serial"})
+_FILE_SCHEMES = frozenset({"raw", "block", "ckd", "cckd", "file", "unix", "serial"})
 _PATH_KEYS = {"nbd+unix": "socket", "pty": "link"}
 _LOCAL_SCHEMES = frozenset({"pty", "serial", "sim", "eth"})
 _ANY_HOST = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound

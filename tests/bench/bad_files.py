@@ -62,11 +62,27 @@ BAD = {
         '"vol0", target = "log"',
         "vol0 of site B is in [copy.g0] already",
     ),
-    "CKD": (
+    "CKD over NBD": (
         '"fba-512"',
         '"3390-3"',
-        '8: site.A.device.vol0.kind = "3390-3": CKD devices arrive with',
+        "hosts reach a 3390-3 by tracks, not as blocks",
     ),
+    "copy of another kind": (
+        '"fba-512"',
+        '"3390-3"',
+        "35: copy.g0.volumes.0: vol0 of site A is a 3390-3 and vol0 of site B a fba-512; both",
+    ),
+    "CKD on a disk of any size": (
+        'kind = "fba-512"\ndisk = "mem://4MiB"',
+        'kind = "3390-1"\ndisk = "mem://4MiB"',
+        "21: site.B.device.vol0.disk: device vol0: its disk has 4194304 bytes, which are not who",
+    ),
+    "CKD on too large a disk": (
+        'kind = "fba-512"\ndisk = "mem://4MiB"',
+        'kind = "3390-1"\ndisk = "mem://935760KiB"',
+        "its disk has 1114 cylinders, and a 3390-1 at most 1113; choose a larger model",
+    ),
+    "CKD kind": ('"fba-512"', '"3391"', 'kind = "3391": no such kind of device; did you mean "339'),
     "kind": ('"fba-512"', '"fba-520"', '8: site.A.device.vol0.kind = "fba-520": no such kind'),
     "disk's kind": ("raw:a0.img", "row:a0.img", "9: site.A.device.vol0.disk: row:"),
     "disk's size": (
