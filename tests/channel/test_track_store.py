@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.channel.blocks import BLOCK_BYTES, Outcome
@@ -242,6 +242,7 @@ def test_a_track_obeys_the_order_of_calls_however_the_volume_waits(kind, reads_w
         assert cut(bytes(volume.contents[track * SLOT :])) == new
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_the_quick_walk_and_the_thorough_check_agree(data):
     contents = data.draw(
