@@ -105,6 +105,26 @@ class HostGone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostUpdateLost(Event):
+    """A change of a track that a host believes in is not on the volume, and cannot be."""
+
+    device: str
+    host: str
+    track: int
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLostDevice(Event):
+    """A host that owned a shared device was gone for too long, and owns it no more."""
+
+    device: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureStopped(Event):
     """Packets are no longer captured; the data path goes on."""
 

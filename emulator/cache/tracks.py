@@ -195,19 +195,44 @@ class TrackCache:
         )
         return min((lsn for lsn in (waiting, writing) if lsn is not None), default=None)
 
-    def destage_begun(self, volume: int, tracks_max: int) -> list[tuple[int, bytes]]:
-        """Choose the oldest dirty tracks for writing; return (key, image) in device order."""
+    def destage_begun(
+        self, volume: int, tracks_max: int, slot_tracks: int = 1
+    ) -> list[tuple[int, bytes]]:
+        """Choose the oldest dirty tracks for writing; return (key, image) in device order.
+
+        With `slot_tracks`, whatever is dirty in one slot of so many tracks is chosen together or
+        not at all: a disk that keeps each slot as one piece is never given half a change.
+        """
         waiting = self._oldest_lsn[volume]
-        keys = [
-            key
-            for key in islice(waiting, tracks_max)
-            if key not in self._writing_lsn and key not in self.fresh and key not in self.undurable
-        ]
+        if slot_tracks > 1:
+            keys = self._whole_slots(waiting, tracks_max, slot_tracks)
+        else:
+            keys = [key for key in islice(waiting, tracks_max) if self._may_go(key)]
         for key in keys:
             self._writing_lsn[key] = waiting.pop(key)
         keys.sort()
         dirty = self.dirty
         return [(key, dirty[key]) for key in keys]
+
+    def _may_go(self, key: int) -> bool:
+        """Return whether a dirty track may be written: journalled, and not being written now."""
+        return key not in self._writing_lsn and key not in self.fresh and key not in self.undurable
+
+    def _whole_slots(self, waiting: Iterable[int], tracks_max: int, slot_tracks: int) -> list[int]:
+        """Return the dirty tracks of the slots that were dirty first."""
+        keys: list[int] = []
+        seen: set[int] = set()
+        for key in waiting:
+            if len(keys) >= tracks_max:
+                break
+            first = key - (key & TRACK_MASK) % slot_tracks
+            if first in seen:
+                continue
+            seen.add(first)
+            slot = [one for one in range(first, first + slot_tracks) if one in self.dirty]
+            if all(map(self._may_go, slot)):
+                keys += slot
+        return keys
 
     def destage_done(self, written: Iterable[tuple[int, bytes]]) -> int | None:
         """Note that the disk took these images; return the oldest lsn among them."""

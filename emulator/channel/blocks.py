@@ -46,6 +46,9 @@ class BlockVolume(Protocol):
     def writable(self) -> bool:
         """Return whether hosts may write here now (False on the secondary of a copy)."""
 
+    def readable(self) -> bool:
+        """Return whether hosts may read here now."""
+
     def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
         """Return the bytes at once when they are in the cache; else None, and answer later."""
 

@@ -83,6 +83,10 @@ class TrackStore:
         """Return whether hosts may write here now (False on the secondary of a copy)."""
         return self.volume.writable()
 
+    def readable(self) -> bool:
+        """Return whether hosts may read here now."""
+        return self.volume.readable()
+
     def watch(self, changed: Callable[[int], None]) -> None:
         """Have `changed` called with the number of each track that a host's write has changed."""
         self._watchers.append(changed)

@@ -20,6 +20,7 @@ SCHEMES = {
     "block": "emulator.disk.block:BlockDisk",
     "ckd": "emulator.disk.image_ckd:CkdDisk",
     "cckd": "emulator.disk.image_cckd:CckdDisk",
+    "hercules": "emulator.disk.hercules:HerculesDisk",
 }
 
 

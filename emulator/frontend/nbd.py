@@ -45,6 +45,9 @@ class _Phase(enum.Enum):
 class NbdSession:
     """The server's end of one NBD connection; volumes answer to its `NbdRequests`."""
 
+    prompt = False
+    """Whether answers leave at once rather than once a turn."""
+
     def __init__(self, exports: Mapping[str, BlockVolume]) -> None:
         self._phase = _Phase.FLAGS
         self._agreed = Negotiation(exports)

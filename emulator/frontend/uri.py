@@ -2,8 +2,9 @@
 
     nbd://127.0.0.1:10810/vol0                     TCP; without a port the one of the protocol
     nbd+unix:///vol0?socket=/var/tmp/a0.sock       a Unix socket
+    shrd://127.0.0.1:3990/0A00                     TCP, to Hercules hosts (`shared_uri.py`)
 
-The same text works as the URI of nbdinfo, nbdcopy and qemu-img. Relies on `emulator/uri.py` for
+An NBD text works as the URI of nbdinfo, nbdcopy and qemu-img. Relies on `emulator/uri.py` for
 the syntax; leaves opening anything to the shell.
 """
 
@@ -12,7 +13,8 @@ import re
 from typing import NamedTuple
 
 from emulator.frontend.nbd_protocol import DEFAULT_PORT, NAME_BYTES_MAX
-from emulator.uri import Uri, parse_uri
+from emulator.frontend.shared_uri import parse_shared_uri
+from emulator.uri import Uri, parse_uri, scheme_of
 
 SOCKET_PATH_BYTES_MAX = 107  # what `struct sockaddr_un` of Linux holds
 
@@ -25,6 +27,7 @@ class ServeKind(enum.Enum):
 
     TCP = "nbd"
     UNIX = "nbd+unix"
+    SHARED = "shrd"
 
 
 class ServeAddress(NamedTuple):
@@ -34,7 +37,7 @@ class ServeAddress(NamedTuple):
     address: tuple[str, int] | str
     """Host and port, or the path of the Unix socket: what `bind` and `connect` take."""
     export: str
-    """Empty for the default export, which is the first."""
+    """Empty for the default export, which is the first; a device number for Hercules hosts."""
 
 
 def parse_serve_uri(text: str) -> ServeAddress:
@@ -45,13 +48,16 @@ def parse_serve_uri(text: str) -> ServeAddress:
     >>> parse_serve_uri("nbd+unix:///vol0?socket=/var/tmp/a0.sock").export
     'vol0'
     """
+    if scheme_of(text) == ServeKind.SHARED.value:
+        shared = parse_shared_uri(text)
+        return ServeAddress(ServeKind.SHARED, (shared.host, shared.port), f"{shared.number:04X}")
     uri = parse_uri(text, {"socket": "path of the Unix socket"})
     if uri.scheme == ServeKind.TCP.value:
         return ServeAddress(ServeKind.TCP, _host_and_port(uri), _export(uri))
     if uri.scheme != ServeKind.UNIX.value:
         uri.refuse(
             f"devices are not served by {uri.scheme}:; "
-            "write nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH"
+            "write nbd://HOST:PORT/NAME, nbd+unix:///NAME?socket=PATH or shrd://HOST:PORT/DEVICE"
         )
     return ServeAddress(ServeKind.UNIX, _socket_path(uri), _export(uri))
 

@@ -54,9 +54,13 @@ class _Disk:
 class Destage:
     """All writing to disks."""
 
-    def __init__(self, cache: TrackCache, sizes: list[int]) -> None:
+    def __init__(
+        self, cache: TrackCache, sizes: list[int], slot_tracks: list[int] | None = None
+    ) -> None:
         self._cache = cache
         self._sizes = sizes
+        # How many tracks of each device make one slot, which goes to the disk whole (ADR 0012).
+        self._slot_tracks = slot_tracks or [1] * len(sizes)
         self._disks = [_Disk() for _ in sizes]
         self._number = 0
         self._batches: dict[int, _Batch] = {}
@@ -75,7 +79,9 @@ class Destage:
             if disk.broken or now_ns < disk.retry_ns:
                 continue
             while disk.writes < WRITES_MAX and self._cache.waiting_tracks(device):
-                written = self._cache.destage_begun(device, DESTAGE_TRACKS)
+                written = self._cache.destage_begun(
+                    device, DESTAGE_TRACKS, self._slot_tracks[device]
+                )
                 if not written:
                     break
                 self._number += 1

@@ -1,13 +1,24 @@
-"""What a device's kind in the bench file means here: its geometry and its track store."""
+"""What a device's kind in the bench file means here: its geometry, its slots, its track store."""
 
 from collections.abc import Callable
 
-from emulator.channel.blocks import BlockVolume
+from emulator.channel.blocks import TRACK_BYTES, BlockVolume
 from emulator.channel.geometry import Geometry, geometry, is_kind
 from emulator.channel.track_store import TrackStore
 from emulator.disk.base import Disk
 from emulator.errors import BenchError
 from emulator.events import Event
+from emulator.frontend.shared_identity import SharedIdentity, own_identity
+from emulator.frontend.shared_uri import SharedAddress
+
+
+def slot_tracks(kind: str) -> int:
+    """Return how many of the cache's tracks make one track of the device.
+
+    >>> slot_tracks("fba-512"), slot_tracks("3390-1")
+    (1, 14)
+    """
+    return geometry(kind).slot_bytes // TRACK_BYTES if is_kind(kind) else 1
 
 
 def device_geometry(name: str, kind: str, size_bytes: int) -> Geometry:
@@ -56,3 +67,16 @@ def check_disk(name: str, kind: str, disk: Disk) -> None:
             f'write kind = "{on_disk.kind}"'
         )
     device_geometry(name, kind, disk.size_bytes)
+
+
+def shared_identity(
+    geometry: Geometry, name: str, where: SharedAddress, disk: object
+) -> SharedIdentity:
+    """Return what Hercules hosts are told of a device: what its own control unit says, if any.
+
+    So a host that was in front of that control unit sees no difference.
+    """
+    told: SharedIdentity | None = getattr(disk, "identity", None)
+    if told is not None:
+        return told
+    return own_identity(geometry, name, where.control_unit)

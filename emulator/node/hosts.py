@@ -1,15 +1,22 @@
-"""Where hosts connect: listening sockets, and one NBD session for each connection."""
+"""Where hosts connect: listening sockets, and a session for each connection.
+
+Sessions of every protocol have the same verbs, those of `Session`. A session that is `prompt`
+has its answers sent as soon as it has them; the others' go out together, once a turn.
+"""
 
 import contextlib
 import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from emulator.channel.blocks import BlockVolume
 from emulator.errors import CannotRunHere, UnavailableError
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.nbd import NbdSession
+from emulator.frontend.shared_device import SharedDevice
+from emulator.frontend.shared_session import SharedSession
 from emulator.frontend.uri import ServeKind, parse_serve_uri
 from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.node.stale import remove_stale_socket
@@ -19,14 +26,49 @@ from emulator.node.stale import remove_stale_socket
 READ_BYTES = 1024 * 1024
 MUCH_BYTES = 64 * 1024
 CONNECTIONS_MAX = 256
+KEEP_ALIVE_S = 15
 _IOV_MAX = 1024
 _BACKLOG = 64
+
+
+class Session(Protocol):
+    """One connection's protocol, as a machine without a socket."""
+
+    prompt: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over once `outgoing` has nothing left."""
+
+    @property
+    def wants_pause(self) -> bool:
+        """Whether to stop reading from the socket for now."""
+
+    @property
+    def requests_pending(self) -> int:
+        """How many requests are not answered yet."""
+
+    @property
+    def ended_because(self) -> str:
+        """Why it takes nothing more."""
+
+    def receive(self, data: memoryview) -> None:
+        """Take bytes from the host."""
+
+    def outgoing(self) -> list[bytes]:
+        """Return buffers for the socket."""
+
+    def closing(self) -> None:
+        """Refuse everything from now on, because the site is shutting down."""
+
+    def disconnected(self) -> None:
+        """Forget the connection, which is gone."""
 
 
 class HostConnection:
     """One host's connection: moves bytes between a socket and its session."""
 
-    def __init__(self, connection: socket.socket, session: NbdSession, address: str) -> None:
+    def __init__(self, connection: socket.socket, session: Session, address: str) -> None:
         self.socket = connection
         self.file = connection.fileno()
         self.session = session
@@ -97,14 +139,23 @@ class HostServer:
         self._listeners: list[tuple[socket.socket, str | None]] = []
         self._connections: dict[int, HostConnection] = {}
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._shared: list[SharedDevice] = []
         self.spoke = False
         """Whether a host sent something since this was last cleared."""
 
     def listen(self, uri: str, exports: Mapping[str, BlockVolume]) -> None:
-        """Serve `exports` at a URI; the first one is the default."""
+        """Serve `exports` at a URI over NBD; the first one is the default."""
+        self._listen(uri, lambda _address: NbdSession(exports))
+
+    def listen_shared(self, uri: str, devices: Mapping[int, SharedDevice]) -> None:
+        """Serve count-key-data devices at a URI to Hercules hosts, by their numbers."""
+        self._shared += devices.values()
+        self._listen(uri, lambda address: SharedSession(devices, address.rpartition(":")[0]))
+
+    def _listen(self, uri: str, make: Callable[[str], Session]) -> None:
         where = parse_serve_uri(uri)
         family = socket.AF_UNIX
-        if where.kind is ServeKind.TCP:
+        if where.kind is not ServeKind.UNIX:
             family = socket.AF_INET6 if ":" in where.address[0] else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         path = None
@@ -129,11 +180,9 @@ class HostServer:
                 f"{uri}: {error.strerror}; another program has it, choose another one"
             ) from error
         self._listeners.append((listener, path))
-        self._loop.add(listener.fileno(), lambda _events: self._accept(listener, uri, exports))
+        self._loop.add(listener.fileno(), lambda _events: self._accept(listener, uri, make))
 
-    def _accept(
-        self, listener: socket.socket, uri: str, exports: Mapping[str, BlockVolume]
-    ) -> None:
+    def _accept(self, listener: socket.socket, uri: str, make: Callable[[str], Session]) -> None:
         try:
             connection, peer = listener.accept()
         except OSError:
@@ -144,8 +193,12 @@ class HostServer:
         connection.setblocking(False)  # noqa: FBT003
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A host whose machine has died must not keep a device for ever.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE_S)
         address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else uri
-        host = HostConnection(connection, NbdSession(exports), address)
+        host = HostConnection(connection, make(address), address)
         self._connections[host.file] = host
         self._loop.add(host.file, lambda events: self._ready(host, events))
         self._emit(HostConnected(address))
@@ -154,8 +207,20 @@ class HostServer:
         if events & ~WRITABLE and host.watching & READABLE:
             host.read(self._buffer)
             self.spoke = True
+            if host.session.prompt and not host.gone:
+                host.write()
         elif events & ~(READABLE | WRITABLE):
             host.gone = "the host hung up"
+
+    def wake(self, now_ns: int) -> None:
+        """Do what has become due for the hosts of shared devices."""
+        for device in self._shared:
+            device.wake(now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `wake` is due even if nothing happens."""
+        due = [device.next_deadline_ns() for device in self._shared]
+        return min((at for at in due if at is not None), default=None)
 
     def send(self, *, paused: bool) -> None:
         """Send replies, and stop or go on reading."""
@@ -204,6 +269,9 @@ class HostServer:
         for host in list(self._connections.values()):
             self._end(host)
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
         """Return figures for the status."""
-        return {"connections": len(self._connections)}
+        found: dict[str, Any] = {"connections": len(self._connections)}
+        if self._shared:
+            found["shared"] = {device.store.name: device.counts() for device in self._shared}
+        return found

@@ -25,6 +25,7 @@ from emulator.events import DiskFailed, Event
 from emulator.node.building import build
 from emulator.node.config import SiteConfig
 from emulator.node.destage import IDLE_NS, Destage
+from emulator.node.devices import slot_tracks
 from emulator.node.pacing import Pacing
 from emulator.node.reading import Reading
 from emulator.node.requests import DiskRead, NvsRead, NvsSave, NvsWrite, ShellRequest
@@ -70,7 +71,11 @@ class Processor:
         self.draining = False
         self._device_sizes = list(sizes.values())
         self._reading = Reading(self.cache, self._device_sizes)
-        self.destage = Destage(self.cache, self._device_sizes)
+        self.destage = Destage(
+            self.cache,
+            self._device_sizes,
+            [slot_tracks(config.devices[name].kind) for name in sizes],
+        )
         self._tasks = Tasks(self._ask, self._task_failed)
         self._events: list[Event] = []
         self._requests: list[ShellRequest] = []

@@ -13,13 +13,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from emulator.channel.blocks import BlockVolume
 from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
 from emulator.disk.opener import open_disk
 from emulator.errors import DeviceError
 from emulator.events import DiskFailed, Event
-from emulator.frontend.uri import parse_serve_uri
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
@@ -31,6 +29,7 @@ from emulator.node.loop import Loop, Workers
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
 from emulator.node.recovery import first_start, restore, start_replay
+from emulator.node.serving import serve_devices
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
@@ -114,7 +113,15 @@ class SiteRuntime:
         self._publish = operators.publish
         self._closers.append(operators.close)
         self._open_lines()
-        self._listen()
+        serve_devices(
+            self.config,
+            self.processor.volumes,
+            self.processor.track_stores,
+            self._carrier.disks,
+            self._hosts,
+            self._emit,
+        )
+        self._closers.append(self._hosts.close)
         self._watch_signals()
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
@@ -144,21 +151,6 @@ class SiteRuntime:
             line.open_first(now_ns)
             self._lines[name] = line
 
-    def _listen(self) -> None:
-        """Serve each URI with its own device first, and every device of its address."""
-        shared: dict[str, dict[str, BlockVolume]] = {}
-        first_uri: dict[str, str] = {}
-        for device in self.config.devices.values():
-            for uri in device.serve:
-                where = parse_serve_uri(uri)
-                address = f"{where.kind.value} {where.address}"
-                name = where.export or device.name
-                shared.setdefault(address, {})[name] = self.processor.volumes[device.name]
-                first_uri.setdefault(address, uri)
-        for address, exports in shared.items():
-            self._hosts.listen(first_uri[address], exports)
-        self._closers.append(self._hosts.close)
-
     def _watch_signals(self) -> None:
         read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end)
@@ -187,6 +179,9 @@ class SiteRuntime:
 
     def _wait_s(self) -> float:
         due_ns = self.processor.next_deadline_ns()
+        hosts_due_ns = self._hosts.next_deadline_ns()
+        if hosts_due_ns is not None:
+            due_ns = min(due_ns, hosts_due_ns)
         for line in self._lines.values():
             deadline_ns = line.next_deadline_ns()
             if deadline_ns is not None:
@@ -201,6 +196,7 @@ class SiteRuntime:
         if self._hosts.spoke:
             self._hosts.spoke = False
             processor.host_spoke(now_ns)
+        self._hosts.wake(now_ns)
         for line in self._lines.values():
             line.receive(now_ns)
         processor.turn(now_ns)

@@ -46,6 +46,13 @@ class Volume:
         """Return whether hosts may write here now."""
         return self.group.refusal() is None
 
+    def readable(self) -> bool:
+        """Return whether hosts may read here now.
+
+        Who hands its role over cannot know whether the other site writes already.
+        """
+        return self.group.role not in _NOT_PRIMARY or self._secondary_reads
+
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
         """Return runs of (length, is data); what is not cached as zeros counts as data."""
         runs: list[tuple[int, bool]] = []
@@ -68,7 +75,6 @@ class Volume:
         if offset + length > self.size_bytes:
             who.completed(cookie, Outcome.OUT_OF_RANGE, [])
             return None
-        # Who hands its role over cannot know whether the other site writes already.
         if self.group.role in _NOT_PRIMARY and not self._secondary_reads:
             who.completed(cookie, Outcome.NOT_HERE, [])
             return None

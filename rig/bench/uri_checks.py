@@ -11,6 +11,7 @@ from emulator.channel.geometry import is_kind
 from emulator.disk import disk_bytes
 from emulator.errors import BenchError, CannotRunHere, UnavailableError
 from emulator.node.devices import device_geometry
+from emulator.frontend.shared_uri import SCHEME as SHARED
 from emulator.nvs.areas import NVS_BYTES_MIN
 from emulator.units import size_bytes, size_text
 from emulator.uri import parse_uri, scheme_of
@@ -104,6 +105,10 @@ class UriChecker:
                 if is_kind(device.kind) and scheme_of(text) in _BLOCK_SCHEMES:
                     self._problems.add(
                         path, f"hosts reach a {device.kind} by tracks, not as blocks over NBD", text
+                    )
+                if scheme_of(text) == SHARED and not is_kind(device.kind):
+                    self._problems.add(
+                        path, f"Hercules hosts share count-key-data devices, not a {device.kind}"
                     )
                 export = export or device_name
                 if claim not in served:

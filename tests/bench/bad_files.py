@@ -101,12 +101,17 @@ BAD = {
         "udp://127.0.0.1:7001",
         "28: link.A-B.b: UDP port 127.0.0.1:7001 is used twice; link.A-B.a has it",
     ),
+    "blocks for Hercules": (
+        "nbd://127.0.0.1:10810/vol0",
+        "shrd://127.0.0.1:3990/0A00",
+        "10: site.A.device.vol0.serve.1: Hercules hosts share count-key-data devices, not a fba",
+    ),
     "socket twice": ("unix:b.console", "unix:a0.sock", "18: site.B.console: "),
     "capture over a disk": ('"run.pcapng"', '"a0.img"', "30: link.A-B.capture: "),
     "front end": (
         "nbd://127.0.0.1:10810/vol0",
-        "shrd://127.0.0.1:3990/0A00",
-        "devices are not served by shrd:",
+        "http://127.0.0.1:3990/0A00",
+        "devices are not served by http:",
     ),
     "export twice": (
         '"nbd://127.0.0.1:10810/vol0"]',

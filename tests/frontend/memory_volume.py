@@ -41,6 +41,9 @@ class MemoryVolume:
     def writable(self) -> bool:
         return self.primary
 
+    def readable(self) -> bool:
+        return self.primary
+
     def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
         assert offset + length <= self.size_bytes
         self.calls.append(("read", offset, length))
