@@ -10,8 +10,8 @@ from pathlib import Path
 from emulator.channel.geometry import is_kind
 from emulator.disk import disk_bytes
 from emulator.errors import BenchError, CannotRunHere, UnavailableError
-from emulator.node.devices import device_geometry
 from emulator.frontend.shared_uri import SCHEME as SHARED
+from emulator.node.devices import device_geometry
 from emulator.nvs.areas import NVS_BYTES_MIN
 from emulator.units import size_bytes, size_text
 from emulator.uri import parse_uri, scheme_of
