@@ -142,8 +142,9 @@ def _chain(
             run.leave(command, chained=flags & CHAIN_COMMAND != 0)
         except UnitCheck as check:
             state.sense = run.sense(check.reason)
-            results.append(CcwResult(place, code, CHECKED, 0, ccw.byte_count, b""))
-            return CHECKED, 0, place
+            channel = PROGRAM_CONTROLLED_BIT if ccw.flags & PROGRAM_CONTROLLED else 0
+            results.append(CcwResult(place, code, CHECKED, channel, ccw.byte_count, b""))
+            return CHECKED, channel, place
         if command.immediate:
             outcome = ccw.byte_count
         if chained:
