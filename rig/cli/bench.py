@@ -1,5 +1,6 @@
 """`dualcopy bench`: check and show bench files, and describe them to editors."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -70,49 +71,58 @@ def schema() -> None:
 
 @app.command()
 def front(
-    peers: Annotated[str, typer.Option(help="Peers to measure beside, by commas.")] = "nbdkit,qemu",
+    peers: Annotated[
+        str, typer.Option(help="Programs to measure beside, by commas.")
+    ] = "nbdkit,qemu",
     jobs: Annotated[
-        str, typer.Option(help="Jobs, by commas: randwrite-4k-16, randwrite-64k-16, ...")
-    ] = "randwrite-4k-16,randwrite-64k-16",
+        str, typer.Option(help="Jobs, by commas: randwrite-4k-16, write-1m-4, ...; else all.")
+    ] = "",
     sync: Annotated[str, typer.Option(help="Modes of the nonvolatile store.")] = "battery",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Length of one job.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; else ./front-N.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure host writes, with a copy to a second site running, beside peers in one run."""
+    """Measure hosts' reads and writes, with a copy to a second site running, beside peers."""
     import tempfile
 
     from emulator.errors import BenchError
     from rig.cli.output import print_table
-    from rig.measure.front import JOBS, Options, measure
+    from rig.demo.folder import RunFolder
+    from rig.measure.front import JOBS, PROGRAMS, Options, measure
+    from rig.measure.results import front_tables, save_front
 
-    unknown = [job for job in jobs.split(",") if job not in JOBS]
-    if unknown:
-        raise BenchError(f"--jobs: {unknown[0]} is unknown; there are {', '.join(JOBS)}")
     options = Options(
         seconds=seconds,
         rounds=rounds,
-        jobs=tuple(jobs.split(",")),
-        peers=tuple(name for name in peers.split(",") if name),
-        sync=tuple(sync.split(",")),
+        jobs=_names(jobs, JOBS, "--jobs") or tuple(JOBS),
+        peers=_names(peers, PROGRAMS, "--peers"),
+        sync=_names(sync, ("battery", "fsync"), "--sync"),
     )
-    with tempfile.TemporaryDirectory(prefix="dualcopy-front-") as folder:
-        found = measure(Path(folder), options, lambda line: typer.echo(line, err=True))
+    if not options.sync:
+        raise BenchError("--sync: name battery, fsync or both")
+    folder = RunFolder.make(out, "front")
+    # Images and stores go; what was found stays.
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder.path) as work:
+        found = measure(Path(work), options, lambda line: typer.echo(line, err=True))
+    save_front(found, folder.path)
     if as_json:
         print_json(found)
         return
-    for job, summary in found["jobs"].items():
-        rows = [
-            (
-                name,
-                f"{m['iops']:.0f}",
-                f"{m['mib_per_s']:.0f}",
-                f"{m['mean_us']:.0f}",
-                f"{m['p99_us']:.0f}",
-                " + ".join(f"{m[k]:.1f}" for k in m if k.startswith("cpu")),
-            )
-            for name, m in summary["medians"].items()
-        ]
-        print_table(["peer", "IOPS", "MiB/s", "mean us", "p99 us", "cpu us/op"], rows, job)
-        for pair, ratio in summary["iops_ratios"].items():
-            print(f"{pair}: {ratio}")
+    for job, heads, rows in front_tables(found):
+        print_table(heads, rows, job)
+        for pair, ratios in found["jobs"][job]["ratios"].items():
+            print(f"{pair}: " + ", ".join(f"{key} {value}" for key, value in ratios.items()))
+    print(f"results: {folder.path}")
+
+
+def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
+    from emulator.errors import BenchError
+
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in known:
+            raise BenchError(f"{option}: {name} is unknown; there are {', '.join(known)}")
+    return names

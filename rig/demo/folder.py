@@ -15,12 +15,12 @@ class RunFolder:
         self.path = path.absolute()
 
     @classmethod
-    def make(cls, given: Path | None) -> "RunFolder":
-        """Make the folder that was asked for, or the first free ./demo-N."""
+    def make(cls, given: Path | None, stem: str = "demo") -> "RunFolder":
+        """Make the folder that was asked for, or the first free ./STEM-N."""
         if given is not None:
             return cls._made(given)
         for number in itertools.count(1):
-            path = Path(f"demo-{number}")
+            path = Path(f"{stem}-{number}")
             if number > FOLDERS_MAX:
                 raise BenchError(f"{path.absolute().parent}: is full of runs; give --out DIR")
             if not path.exists():

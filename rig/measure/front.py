@@ -9,16 +9,24 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from emulator.errors import UnavailableError
 from emulator.units import size_bytes
 from rig.host.console import ask
-from rig.measure.peers import Running, nbdkit, qemu_mirror, tool, two_sites
+from rig.measure.peers import (
+    Running,
+    nbdkit_cache,
+    nbdkit_memory,
+    qemu_mirror,
+    qemu_nbd,
+    tool,
+    two_sites,
+)
 
 OURS = "dualcopy"
 SETTLE_S = 60.0
@@ -26,21 +34,39 @@ SETTLE_S = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """One fio job."""
+    """One fio job, and the peers that do the nearest thing."""
 
     name: str
     mode: str
     block: str
     depth: int
+    peers: tuple[str, ...]
+
+    @property
+    def reads(self) -> bool:
+        """Whether the host reads; every block was written before, so the cache has it."""
+        return "read" in self.mode
 
 
 JOBS = {
-    "randwrite-4k-16": Job("randwrite-4k-16", "randwrite", "4k", 16),
-    "randwrite-64k-16": Job("randwrite-64k-16", "randwrite", "64k", 16),
-    "randread-4k-16": Job("randread-4k-16", "randread", "4k", 16),
-    "randwrite-4k-1": Job("randwrite-4k-1", "randwrite", "4k", 1),
-    "write-1m-4": Job("write-1m-4", "write", "1m", 4),
+    job.name: job
+    for job in (
+        Job("randwrite-4k-16", "randwrite", "4k", 16, ("nbdkit-cache", "qemu-mirror")),
+        Job("randwrite-64k-16", "randwrite", "64k", 16, ("nbdkit-cache", "qemu-mirror")),
+        Job("write-1m-4", "write", "1m", 4, ("qemu-nbd",)),
+        Job("randread-4k-16", "randread", "4k", 16, ("nbdkit-memory",)),
+        Job("randwrite-4k-1", "randwrite", "4k", 1, ("nbdkit-memory",)),
+        Job("randread-4k-1", "randread", "4k", 1, ("nbdkit-memory",)),
+    )
 }
+FILL = Job("fill", "write", "1m", 4, ())
+PEERS: dict[str, Callable[[Path, int], AbstractContextManager[Running]]] = {
+    "nbdkit-cache": nbdkit_cache,
+    "nbdkit-memory": nbdkit_memory,
+    "qemu-mirror": qemu_mirror,
+    "qemu-nbd": qemu_nbd,
+}
+PROGRAMS = ("nbdkit", "qemu")
 
 
 @dataclass(frozen=True)
@@ -52,8 +78,8 @@ class Options:
     nvs: str = "4GiB"
     seconds: int = 4
     rounds: int = 3
-    jobs: tuple[str, ...] = ("randwrite-4k-16", "randwrite-64k-16")
-    peers: tuple[str, ...] = ("nbdkit", "qemu")
+    jobs: tuple[str, ...] = tuple(JOBS)
+    peers: tuple[str, ...] = PROGRAMS
     sync: tuple[str, ...] = ("battery",)
 
 
@@ -64,30 +90,39 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
         running = {
             name: stack.enter_context(start) for name, start in _peers(folder, options).items()
         }
+        for name, peer in running.items():
+            # The first write of a block makes its memory; that is not what is compared.
+            _fio(peer, FILL, options, ("--size=" + str(size_bytes(options.size)),))
+            _settle(peer)
+            tell(f"filled {name}")
         for number in range(options.rounds):
-            for job in options.jobs:
+            for job in (JOBS[name] for name in options.jobs):
                 for name, peer in running.items():
-                    figures = _fio(peer, JOBS[job], options)
-                    raw.setdefault(job, {}).setdefault(name, []).append(figures)
-                    tell(f"round {number + 1} {job} {name}: {figures['iops']:.0f} IOPS")
+                    if name not in job.peers and not name.startswith(OURS):
+                        continue
+                    figures = _fio(peer, job, options)
+                    raw.setdefault(job.name, {}).setdefault(name, []).append(figures)
+                    tell(f"round {number + 1} {job.name} {name}: {figures['iops']:.0f} IOPS")
                     _settle(peer)
-    return {"options": options.__dict__, "raw": raw, "jobs": _summary(raw)}
+    return {"options": asdict(options), "raw": raw, "jobs": _summary(raw)}
 
 
 def _peers(folder: Path, options: Options) -> dict[str, AbstractContextManager[Running]]:
     size = size_bytes(options.size)
-    known = {"nbdkit": nbdkit, "qemu": qemu_mirror}
     found: dict[str, AbstractContextManager[Running]] = {
         f"{OURS}-{sync}": two_sites(folder, size, sync=sync, cache=options.cache, nvs=options.nvs)
         for sync in options.sync
     }
-    for name in options.peers:
-        found[name] = known[name](folder, size)
+    wanted = dict.fromkeys(peer for job in options.jobs for peer in JOBS[job].peers)
+    for name in wanted:
+        if name.partition("-")[0] in options.peers:
+            found[name] = PEERS[name](folder, size)
     return found
 
 
-def _fio(peer: Running, job: Job, options: Options) -> dict[str, float]:
+def _fio(peer: Running, job: Job, options: Options, length: Sequence[str] = ()) -> dict[str, float]:
     before = peer.cpu_s()
+    length = length or ("--time_based", f"--runtime={options.seconds}")
     command = [
         tool("fio"),
         "--name=front",
@@ -97,8 +132,7 @@ def _fio(peer: Running, job: Job, options: Options) -> dict[str, float]:
         f"--bs={job.block}",
         f"--iodepth={job.depth}",
         f"--size={size_bytes(options.size)}",
-        "--time_based",
-        f"--runtime={options.seconds}",
+        *length,
         "--output-format=json",
         "--randrepeat=1",
     ]
@@ -107,7 +141,7 @@ def _fio(peer: Running, job: Job, options: Options) -> dict[str, float]:
     if done.returncode or start < 0:
         raise UnavailableError(f"fio failed on {peer.uri}: {done.stderr.strip()[-300:]}")
     found = json.loads(done.stdout[start:])["jobs"][0]
-    side = found["read" if "read" in job.mode else "write"]
+    side = found["read" if job.reads else "write"]
     used = [after - was for after, was in zip(peer.cpu_s(), before, strict=True)]
     figures = {
         "iops": side["iops"],
@@ -140,11 +174,14 @@ def _summary(raw: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any
             for name, runs in peers.items()
         }
         ratios = {
-            f"{ours}/{name}": round(medians[ours]["iops"] / medians[name]["iops"], 3)
+            f"{ours}/{name}": {
+                key: round(medians[ours][key] / medians[name][key], 3)
+                for key in ("iops", "mean_us", "p99_us")
+            }
             for ours in medians
             if ours.startswith(OURS)
             for name in medians
             if not name.startswith(OURS)
         }
-        summary[job] = {"medians": medians, "iops_ratios": ratios}
+        summary[job] = {"medians": medians, "ratios": ratios}
     return summary

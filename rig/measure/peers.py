@@ -13,12 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.errors import CannotRunHere, UnavailableError
 from rig.host.console import ask
 
+PACKAGES = {"qemu-storage-daemon": "qemu-system-common", "qemu-nbd": "qemu-utils"}
 START_S = 20.0
 STOP_S = 30.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -44,7 +46,7 @@ def _cpu_s(pid: int) -> float:
 
 def tool(name: str) -> str:
     """Return the path of a program, or say which Debian package has it."""
-    package = {"qemu-storage-daemon": "qemu-system-common"}.get(name, name)
+    package = PACKAGES.get(name, name)
     found = shutil.which(name)
     if found is None:
         raise CannotRunHere(f"{name} is not installed: apt-get install {package}")
@@ -73,11 +75,30 @@ def _process(arguments: list[str], **keywords: object) -> "Iterator[subprocess.P
             process.wait()
 
 
-@contextlib.contextmanager
-def nbdkit(folder: Path, size_bytes: int) -> Iterator[Running]:
+def nbdkit_cache(folder: Path, size_bytes: int) -> AbstractContextManager[Running]:
     """Run `nbdkit --filter=cache memory`: a write-back cache in C, with no copy anywhere."""
-    path = folder / "nbdkit.sock"
-    command = [tool("nbdkit"), "-f", "-U", str(path), "--filter=cache", "memory", str(size_bytes)]
+    return _nbdkit(folder / "nbdkit-cache.sock", ["--filter=cache", "memory", str(size_bytes)])
+
+
+def nbdkit_memory(folder: Path, size_bytes: int) -> AbstractContextManager[Running]:
+    """Run `nbdkit memory`: nothing but memory, in C."""
+    return _nbdkit(folder / "nbdkit-memory.sock", ["memory", str(size_bytes)])
+
+
+@contextlib.contextmanager
+def _nbdkit(path: Path, plugin: list[str]) -> Iterator[Running]:
+    with _process([tool("nbdkit"), "-f", "-U", str(path), *plugin]) as process:
+        _wait_for(path, process)
+        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
+
+
+@contextlib.contextmanager
+def qemu_nbd(folder: Path, size_bytes: int) -> Iterator[Running]:
+    """Run `qemu-nbd` on a raw file: no cache but the kernel's, and no copy."""
+    image, path = folder / "qemu-nbd.img", folder / "qemu-nbd.sock"
+    with image.open("wb") as file:
+        file.truncate(size_bytes)
+    command = [tool("qemu-nbd"), "-f", "raw", "-k", str(path), "-t", "-e", "4", str(image)]
     with _process(command) as process:
         _wait_for(path, process)
         yield Running(f"nbd+unix:///?socket={path}", [process.pid])
