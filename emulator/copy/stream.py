@@ -86,7 +86,7 @@ class Stream:
         self.record_bytes = 0
         self._sent = 0
         self._chain = acked.chain
-        self._records: Iterator[Record] | None = None
+        self._records: Iterator[Record | None] | None = None
         self._loading = False
         self._opened_ns = 0
         self._written_ns = 0
@@ -208,11 +208,12 @@ class Stream:
             and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn
         )
 
-    def pump(self) -> None:
-        """Send one record if the link has room and its epoch is durable here (W1).
+    def pump(self, steps: int) -> None:
+        """Go so many steps towards the next record, and send it when it is whole.
 
-        One in a turn, in which hosts may bring four times as much: they go first, and what the
-        line cannot carry meanwhile is coalesced.
+        At most one record in a turn, in which hosts may bring four times as much: they go first,
+        and what the line cannot carry meanwhile is coalesced. Sends nothing but what is durable
+        here (W1), and what the link has room for.
         """
         if not self.busy():
             return
@@ -222,8 +223,16 @@ class Stream:
                 self._loading = True
                 self._services.start(self._load_to_send(closed))
                 return
-            self._records = closed.epoch.records(self._chain, deltas=self.deltas)
-        record = next(self._records)
+            self._records = closed.epoch.steps(self._chain, deltas=self.deltas)
+        record = None
+        for _ in range(steps):
+            record = next(self._records)
+            if record is not None:
+                break
+        if record is not None:
+            self._send(closed, record)
+
+    def _send(self, closed: ClosedEpoch, record: Record) -> None:
         self._services.link_send(
             self._link, RecordKind.CHANGES, self._number, record.csn_last, record.parts
         )

@@ -94,10 +94,10 @@ class LineEnd:
     def _ready(self, _events: int) -> None:
         self._readable = True
 
-    def receive(self, now_ns: int) -> None:
-        """Hand what the line has to the link."""
+    def receive(self, now_ns: int) -> bool:
+        """Hand what the line has to the link; return whether there was anything to look at."""
         if self.line is None or not self._readable:
-            return
+            return False
         self._readable = False
         try:
             if self.line.wants_write():
@@ -106,10 +106,11 @@ class LineEnd:
             while packets:
                 self.end.receive(packets, now_ns)
                 if len(packets) < BURST:
-                    return
+                    break
                 packets = self.line.receive()
         except LinkLost as error:
             self._lost(now_ns, error.cause)
+        return True
 
     def send(self, now_ns: int) -> bool:
         """Give the line what the link has for it; return whether there may be more."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
-from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from emulator.copy.audit import AuditFeed
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
@@ -39,6 +39,12 @@ from emulator.wire.checksum import Buffer
 # this many tracks.
 EPOCH_SHARE = 2
 EPOCH_TRACKS_MAX = 65536
+# Steps of forming a record in one turn, by how much hosts wrote in it; all of them while hosts are
+# quiet.
+STEPS_MAX = 64
+WRITES_A_STEP = 3
+BACKGROUND_NS = 200 * MICROSECOND_NS
+QUIET_NS = 200 * MICROSECOND_NS
 # Fill of the journal at which tracks are destaged though hosts are busy.
 DESTAGE_FILL = 0.3
 
@@ -85,6 +91,8 @@ class Processor:
         self._journal_reads: dict[int, Task] = {}
         self._last_host_ns = 0
         self._seen_lsn = 0
+        self._seen_csn = 0
+        self._background_ns = 0
         parts = build(self, config, sizes, maps)
         self.links = parts.links
         self.groups = parts.groups
@@ -222,10 +230,12 @@ class Processor:
     def background(self, now_ns: int) -> None:
         """Send to other sites, destage and trim."""
         self.now_ns = now_ns
+        self._background_ns = now_ns
+        steps = self._steps()
         for pair in self.pairs.values():
             if pair.group.role is Role.PRIMARY:
                 pair.standing.say()
-                pair.group.stream.pump()
+                pair.group.stream.pump(steps)
             else:
                 pair.secondary.say()
         self._pacing.judge()
@@ -244,6 +254,27 @@ class Processor:
         self._requests.extend(self.destage.requests)
         self._reading.requests.clear()
         self.destage.requests.clear()
+
+    def background_waits(self) -> bool:
+        """Return whether the background may be left out of this turn, in which a host spoke.
+
+        Hosts that write one by one would else pay for it with every write.
+        """
+        return (
+            self._last_host_ns == self.now_ns
+            and self.now_ns - self._background_ns < BACKGROUND_NS
+            and not self._reading.requests
+            and not any(pair.group.stream.eager for pair in self.pairs.values())
+        )
+
+    def _steps(self) -> int:
+        """Return how far a record may be formed now: whoever writes little waits little."""
+        if self.now_ns - self._last_host_ns > QUIET_NS:
+            return STEPS_MAX
+        written = sum(group.csn for group in self.groups.values())
+        steps = 1 + min(STEPS_MAX, (written - self._seen_csn) // WRITES_A_STEP)
+        self._seen_csn = written
+        return steps
 
     def _flush_tracks(self) -> int:
         return min(8192, self.cache.tracks_max // 16)

@@ -34,6 +34,8 @@ from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
 DRAIN_NS = 10 * SECOND_NS
+# A turn that left the background out is followed by another at the latest after this.
+BACKGROUND_WAIT_S = 0.001
 _EXIT_DEVICE = 69
 
 
@@ -170,9 +172,9 @@ class SiteRuntime:
 
     def run(self) -> int:
         """Turn until told to stop, then drain."""
-        busy = False
+        wait_s = 0.0
         while not self._stop_signal and self._failed is None:
-            busy = self._turn(0 if busy else self._wait_s())
+            wait_s = self._turn(wait_s)
         if self._failed is not None:
             return _EXIT_DEVICE
         return self._drain()
@@ -188,8 +190,8 @@ class SiteRuntime:
                 due_ns = min(due_ns, deadline_ns)
         return max(0.0, (due_ns - time.monotonic_ns()) / SECOND_NS)
 
-    def _turn(self, timeout_s: float) -> bool:
-        """Do everything that is there to do once; return whether there is more at once."""
+    def _turn(self, timeout_s: float) -> float:
+        """Do everything that is there to do once; return how long to wait for the next turn."""
         processor = self.processor
         self._loop.run_once(timeout_s)
         now_ns = time.monotonic_ns()
@@ -197,8 +199,9 @@ class SiteRuntime:
             self._hosts.spoke = False
             processor.host_spoke(now_ns)
         self._hosts.wake(now_ns)
+        heard = False
         for line in self._lines.values():
-            line.receive(now_ns)
+            heard = line.receive(now_ns) or heard
         processor.turn(now_ns)
         # Auditors hear of a change before it is durable, of an answer before the host, and of an
         # epoch before the other site: so none is missing when this process is killed.
@@ -207,6 +210,8 @@ class SiteRuntime:
         processor.complete(now_ns)
         self._publish()
         self._hosts.send(paused=bool(processor.pacing))
+        if not heard and processor.background_waits():
+            return BACKGROUND_WAIT_S
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)
         self._publish()
@@ -216,7 +221,7 @@ class SiteRuntime:
         self._captures.flush(self._emit)
         for event in processor.take_events():
             self._emit(event)
-        return more or processor.busy()
+        return 0.0 if more or processor.busy() else self._wait_s()
 
     def _fail(self, error: DeviceError) -> None:
         """Stop: without its nonvolatile store a site can promise nothing (W4)."""

@@ -78,12 +78,6 @@ def entry_bytes(payload_bytes: int) -> int:
     return HEAD_BYTES + -(-payload_bytes // ENTRY_ALIGN) * ENTRY_ALIGN
 
 
-def pack_head(head: EntryHead) -> bytes:
-    """Return the header's bytes, with their CRC."""
-    packed = _HEAD.pack(*head)
-    return packed + _CRC.pack(crc32c(packed))
-
-
 def unpack_head(data: Buffer, offset: int = 0) -> EntryHead | None:
     """Return a header, or None if its bytes are damaged or none."""
     head = EntryHead._make(_HEAD.unpack_from(data, offset))
@@ -176,20 +170,10 @@ class Journal:
         payload_crc = 0
         for part in parts:
             payload_crc = crc32c(part, payload_crc)
-        head = EntryHead(
-            MAGIC,
-            kind,
-            group,
-            lsn,
-            undurable,
-            length,
-            payload_crc,
-            csn,
-            lineage,
-            CHAIN_NONE,
-        )
-        self._chain = head_chain(self._chain, head)
-        buffers: list[Buffer] = [pack_head(head._replace(chain=self._chain)), *parts]
+        fields = (MAGIC, kind, group, lsn, undurable, length, payload_crc, csn, lineage)
+        self._chain = chain_hash(self._chain, _HEAD.pack(*fields, CHAIN_NONE))
+        packed = _HEAD.pack(*fields, self._chain)
+        buffers: list[Buffer] = [packed + _CRC.pack(crc32c(packed)), *parts]
         if kind is not EntryKind.PAD and fill_bytes:
             buffers.append(_ZEROS[:fill_bytes])
         place = lsn % self.ring_bytes

@@ -6,7 +6,7 @@ crash it is formed again from the journal and comes out the same, byte for byte.
 records by its canonical contents alone, so both ends and both lives cut it the same way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK
@@ -33,6 +33,9 @@ BASES_MAX = 4096
 # After so many tracks in a row that had changed all over, only every so-many-th is compared with
 # its old contents until one pays again: hosts rewrite like with like.
 VAIN_MAX = 8
+# Tracks and deltas that are put into a record in one step.
+STEP_TRACKS = 32
+STEP_DELTAS = 8
 
 Extents = list[tuple[int, int]]
 
@@ -181,12 +184,19 @@ class Epoch:
         `chain` is the chain hash before the epoch; the last record's `chain_after` is the one
         after it. With `deltas` false every record carries whole contents (C6).
         """
+        return (record for record in self.steps(chain, deltas=deltas) if record is not None)
+
+    def steps(self, chain: bytes, *, deltas: bool) -> Iterator[Record | None]:
+        """Yield the epoch's records as `records` does, and None after each step on the way.
+
+        A step takes a processor some tens of microseconds, so that a host can go before.
+        """
         keys = sorted(self.images)
         at = 0
         while True:
             end = self._cut(keys, at)
             final = end == len(keys)
-            record = self._record(keys[at:end], chain, final=final, deltas=deltas)
+            record = yield from self._record(keys[at:end], chain, final=final, deltas=deltas)
             chain = record.chain_after
             yield record
             if final:
@@ -209,8 +219,10 @@ class Epoch:
             end += 1
         return end
 
-    def _record(self, keys: list[int], chain: bytes, *, final: bool, deltas: bool) -> Record:
-        canonical = self._body(keys, {})
+    def _record(
+        self, keys: list[int], chain: bytes, *, final: bool, deltas: bool
+    ) -> Generator[None, None, Record]:
+        canonical = yield from self._body(keys, {})
         after = record_chain(
             chain,
             self.lineage,
@@ -220,26 +232,32 @@ class Epoch:
             canonical.changes,
             *canonical.parts,
         )
-        found = self._deltas(keys) if deltas else {}
-        wire = self._body(keys, found) if found else canonical
+        yield
+        wire = canonical
+        if deltas and self.bases:
+            found = yield from self._deltas(keys)
+            if found:
+                wire = yield from self._body(keys, found)
         head = encode_head(
             RecordHead(
                 self.lineage, self.csn_first, self.csn_last, chain, after, final, wire.changes
             )
         )
         host_bytes = sum(map(len, canonical.parts))
-        size = len(head) + (sum(map(len, wire.parts)) if found else host_bytes)
+        size = len(head) + (host_bytes if wire is canonical else sum(map(len, wire.parts)))
         return Record(
             self.csn_first, self.csn_last, final, after, [head, *wire.parts], host_bytes, size
         )
 
-    def _body(self, keys: list[int], deltas: dict[int, list[Buffer]]) -> Body:
+    def _body(
+        self, keys: list[int], deltas: dict[int, list[Buffer]]
+    ) -> Generator[None, None, Body]:
         body = Body()
         images, all_extents = self.images, self.extents
         if not deltas and not all_extents and keys:
             body.whole_many(keys, [images[key] for key in keys])
             return body
-        for key in keys:
+        for number, key in enumerate(keys, 1):
             if key in deltas:
                 body.encoded(deltas[key])
             elif key in all_extents:
@@ -247,10 +265,12 @@ class Epoch:
                     body.part(key, start, images[key][start:end])
             else:
                 body.whole(key, images[key])
+            if not number % STEP_TRACKS:
+                yield
         body.flush()
         return body
 
-    def _deltas(self, keys: list[int]) -> dict[int, list[Buffer]]:
+    def _deltas(self, keys: list[int]) -> Generator[None, None, dict[int, list[Buffer]]]:
         """Return the encoded deltas of the whole tracks for which that pays."""
         found: dict[int, list[Buffer]] = {}
         bases, images, extents = self.bases, self.images, self.extents
@@ -269,6 +289,8 @@ class Epoch:
             if encode_delta(parts, key >> TRACK_BITS, key & TRACK_MASK, base, image):
                 found[key] = parts
                 vain = 0
+                if not len(found) % STEP_DELTAS:
+                    yield
         return found
 
 
