@@ -49,6 +49,7 @@ class Pair:
         self.secondary = Secondary(group)
         self.standing = Standing(group)
         self._session = 0
+        self._said = (0, Role.NONE)
         self._up = False
         self.peer: PeerPosition | None = None
 
@@ -79,8 +80,18 @@ class Pair:
         if self.group.role is not Role.PRIMARY:
             # A copying may have begun that is not durable yet; a crash would take it back.
             yield Saved()
-        if session != self._session:
+        self._say_once(session)
+
+    def _say_once(self, session: int) -> None:
+        """Say our position in this session, if this role has not said it there.
+
+        A site that steps down while it introduces itself has two reasons to; hearing it twice,
+        the other one would begin to send anew.
+        """
+        said = (session, self.group.role)
+        if session != self._session or said == self._said:
             return
+        self._said = said
         if self.group.role is not Role.PRIMARY:
             self.secondary.link_up()
         self._say_position()
@@ -177,9 +188,7 @@ class Pair:
     def _step_down(self, lineage: list[Generation], session: int) -> Step:
         self._become_secondary(lineage, "the other site had taken over where we stopped")
         yield Saved()
-        if session == self._session:
-            self.secondary.link_up()
-            self._say_position()
+        self._say_once(session)
 
     # Handing the role over (R1).
 

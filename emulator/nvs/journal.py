@@ -78,6 +78,12 @@ def entry_bytes(payload_bytes: int) -> int:
     return HEAD_BYTES + -(-payload_bytes // ENTRY_ALIGN) * ENTRY_ALIGN
 
 
+def pack_head(head: EntryHead) -> bytes:
+    """Return the header's bytes, with their CRC."""
+    packed = _HEAD.pack(*head)
+    return packed + _CRC.pack(crc32c(packed))
+
+
 def unpack_head(data: Buffer, offset: int = 0) -> EntryHead | None:
     """Return a header, or None if its bytes are damaged or none."""
     head = EntryHead._make(_HEAD.unpack_from(data, offset))
@@ -172,8 +178,8 @@ class Journal:
             payload_crc = crc32c(part, payload_crc)
         fields = (MAGIC, kind, group, lsn, undurable, length, payload_crc, csn, lineage)
         self._chain = chain_hash(self._chain, _HEAD.pack(*fields, CHAIN_NONE))
-        packed = _HEAD.pack(*fields, self._chain)
-        buffers: list[Buffer] = [packed + _CRC.pack(crc32c(packed)), *parts]
+        head = pack_head(EntryHead(*fields, self._chain))
+        buffers: list[Buffer] = [head, *parts]
         if kind is not EntryKind.PAD and fill_bytes:
             buffers.append(_ZEROS[:fill_bytes])
         place = lsn % self.ring_bytes
