@@ -301,6 +301,7 @@ class Pair:
         group.csn = group.durable_csn = acked.csn
         group.role = Role.PRIMARY
         group.frozen = True
+        self._said = (self._session, group.role)
         yield Saved()
         self._report_role(reason)
         self.thaw()
