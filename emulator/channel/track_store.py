@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from emulator.channel.blocks import BlockVolume, Outcome, Requester
+from emulator.channel.blocks import TRACK_BYTES, BlockVolume, Outcome, Requester
 from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
 from emulator.channel.track_image import END_MARKER, BadTrackError, build, check
 from emulator.errors import MisuseError
@@ -31,6 +31,9 @@ from emulator.events import DiskFailed, Event
 _HOME_ADDRESS = struct.Struct(">BHH")
 _ZERO_HEAD = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
 _ZERO = b"\0"
+EXACT_BYTES_MAX = 512
+"""A longer change is given to the volume in whole pages: these are compared with the old ones, so
+that only what differs is sent (C7), and need no reading of what is around them."""
 
 
 class _Read(NamedTuple):
@@ -259,14 +262,17 @@ class TrackStore:
         used = used_bytes(new, self.geometry, track)
         if blank:
             start, stop = 0, max(stop, used)
-        if stop < used:
-            return start, new[start:stop]
-        if new[:used] == self.empty(track):
-            return 0, bytes(max(used, len(old.rstrip(_ZERO))))
-        # The end marker moved, or was written again: what lies behind it becomes zeros.
-        start = min(start, used - len(END_MARKER))
-        stop = max(used, len(old.rstrip(_ZERO)))
-        return start, new[start:used].ljust(stop - start, _ZERO)
+        if stop >= used:
+            # The end marker moved, or was written again: what lies behind it becomes zeros.
+            start = min(start, used - len(END_MARKER))
+            stop = max(used, len(old.rstrip(_ZERO)))
+            if new[:used] == self.empty(track):
+                start = used = 0
+            new = new[:used].ljust(self._slot_bytes, _ZERO)
+        if stop - start > EXACT_BYTES_MAX:
+            start -= start % TRACK_BYTES
+            stop += -stop % TRACK_BYTES
+        return start, new[start:stop]
 
     def _tell(self, track: int) -> None:
         for changed in self._watchers:

@@ -7,9 +7,10 @@ csn (O3). `Host` issues operations and judges what it is told (C10, A).
 from dataclasses import dataclass, field
 
 from emulator.channel.blocks import TRACK_BYTES, Outcome
+from emulator.channel.track_store import TrackStore
 from emulator.copy.levels import AckLevel
 from emulator.copy.states import PairState, Role
-from tests.node.world import SECTOR, SIZES, Site, World
+from tests.node.world import SECTOR, Site, World
 
 Change = tuple[int, int, bytes]
 REMOTE = (AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED)
@@ -90,7 +91,7 @@ class History:
 
     def differing(self, site: Site, images: list[bytearray]) -> str:
         """Say where a site's volumes differ from what they should be; empty if nowhere."""
-        for index, name in enumerate(SIZES):
+        for index, name in enumerate(self.world.sizes):
             image = site.image(index)
             if image != images[index]:
                 tracks = [
@@ -163,6 +164,9 @@ class Host:
         def noting_add(csn: int, who: object, cookie: int) -> None:
             if isinstance(who, Host):
                 who.open[cookie].csn = csn
+            elif isinstance(who, TrackStore):
+                request = who._writes[cookie]
+                request.who.open[request.cookie].csn = csn
             add(csn, who, cookie)
 
         replies.add = noting_add

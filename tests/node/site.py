@@ -37,13 +37,15 @@ PAIR = {"A": "B", "B": "A"}
 
 def site_config(name: str, **changes) -> SiteConfig:
     """Return the smallest site that can be the end of a copy of two volumes."""
+    sizes = changes.pop("sizes", SIZES)
+    kinds = changes.pop("kinds", {})
     group = {
         "name": "g",
         "number": 1,
         "link": "A-B",
         "peer": PAIR[name],
         "starts_as_primary": name == "A",
-        "volumes": tuple(SIZES),
+        "volumes": tuple(sizes),
         "ack": AckLevel.NVS,
         "on_link_loss": OnLinkLoss.CONTINUE,
         "secondary_reads": True,
@@ -54,7 +56,7 @@ def site_config(name: str, **changes) -> SiteConfig:
         cache_bytes,
         "file:///nvs",
         "unix:///console",
-        {volume: DeviceConfig(volume, "fba-512", "mem://") for volume in SIZES},
+        {volume: DeviceConfig(volume, kinds.get(volume, "fba-512"), "mem://") for volume in sizes},
         {"A-B": LinkConfig("A-B", PAIR[name], "sim:", lab_plaintext=True)},
         {"g": GroupConfig(**(group | changes))},
     )
@@ -130,7 +132,7 @@ class Site:
         entropy = random.Random(f"{self.world.seed}/{self.config.name}/{self.life}").randbytes
         maps = bytes(self.nvs.now[MAP_START:RING_START])
         ring_bytes = self.world.ring_bytes
-        processor = Processor(self.config, dict(SIZES), ring_bytes, maps, entropy)
+        processor = Processor(self.config, dict(self.world.sizes), ring_bytes, maps, entropy)
         self.processor = processor
         body = superblock.body if superblock else None
         if body is None:

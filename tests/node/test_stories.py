@@ -1,6 +1,7 @@
 """Random stories of two sites: writes, cuts, crashes and changed roles, judged by an oracle."""
 
 import random
+from typing import ClassVar
 
 import pytest
 
@@ -19,6 +20,9 @@ ACTS = 60
 class Story:
     """One seed's life of two sites."""
 
+    history_kind = History
+    world_keys: ClassVar[dict] = {}
+
     def __init__(self, seed: int) -> None:
         dice = self.dice = random.Random(f"story/{seed}")
         ack = dice.choice(
@@ -32,13 +36,17 @@ class Story:
             ring_bytes=dice.choice([520_000, 704_000, 1 << 21]),
             ack=ack,
             on_link_loss=policy,
+            **self.world_keys,
         )
-        self.history = History(self.world)
+        self.history = self.history_kind(self.world)
         self.world.after_step = self.invariants
         self.world.start()
-        self.host = Host(self.history, self.world.a)
+        self.host = self.new_host(self.world.a)
         self.frozen = False
         self.trail: list[str] = []
+
+    def new_host(self, site: Site) -> Host:
+        return Host(self.history, site)
 
     @property
     def primary(self) -> Site | None:
@@ -107,7 +115,7 @@ class Story:
             self.history.check_secondary(site)
         if site is self.host.site:
             self.history.hosts.remove(self.host)
-            self.host = Host(self.history, site)
+            self.host = self.new_host(site)
 
     def check_ghost(self) -> None:
         primary = self.primary
@@ -216,7 +224,7 @@ class Story:
         if self.primary is not self.host.site:
             self.say(f"primary is {self.primary.config.name}")
             self.history.hosts.remove(self.host)
-            self.host = Host(self.history, self.primary)
+            self.host = self.new_host(self.primary)
 
     # The whole.
 

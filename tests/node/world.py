@@ -24,6 +24,8 @@ class World:
     def __init__(
         self, seed: object, *, loss: float = 0.0, slow_ns: int = 0, ring_bytes=704_000, **changes
     ) -> None:
+        self.sizes: dict[str, int] = changes.get("sizes", SIZES)
+        base: dict[str, bytes] = changes.pop("base", {})
         self.seed = seed
         self.ring_bytes = ring_bytes
         self.dice = random.Random(f"world/{seed}")
@@ -39,7 +41,9 @@ class World:
         self.after_step: Callable[[], None] = lambda: None
         self.sites: dict[str, Site] = {}
         for name in PAIR:
-            contents = [self.dice.randbytes(size) for size in SIZES.values()]
+            contents = [
+                base.get(volume) or self.dice.randbytes(size) for volume, size in self.sizes.items()
+            ]
             disks = [Medium(0, data) for data in contents]
             config = site_config(name, **changes)
             self.sites[name] = Site(self, config, Medium(RING_START + ring_bytes), disks)
