@@ -90,6 +90,102 @@ class DiskFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryChanged(Event):
+    """The nonvolatile store's battery failed, and writes go through, or is back (W4)."""
+
+    store: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost(Event):
+    """The nonvolatile store takes nothing more: writes go through from now on (W4).
+
+    Until `store-drained`, the group's writes after `csn_on_disk` lie in memory alone.
+    """
+
+    store: str
+    group: str
+    csn_on_disk: int
+    csn_accepted: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDrained(Event):
+    """Everything that the lost store had to keep has reached its disk."""
+
+    group: str
+    csn: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStale(Event):
+    """The nonvolatile store was lost in the last run: its journal is older than the disks."""
+
+    store: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalDamaged(Event):
+    """A journal entry that had been safe cannot be read, and what becomes of it (W3)."""
+
+    group: str
+    lsn: int
+    csn_first: int
+    csn_last: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackDamaged(Event):
+    """A track is not what was written, or cannot be read (bit rot, lost or misdirected write)."""
+
+    device: str
+    track: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRepaired(Event):
+    """A damaged track has its contents again."""
+
+    device: str
+    track: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackLost(Event):
+    """A damaged track cannot be had from anywhere now; its reads are refused."""
+
+    device: str
+    track: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksumsChanged(Event):
+    """A device's checksum file is new, was lost, or does not fit its disk."""
+
+    device: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubPassed(Event):
+    """Every track of a device was read and compared with its checksum once more."""
+
+    device: str
+    tracks: int
+    learned: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostConnected(Event):
     """A host opened a connection."""
 

@@ -36,7 +36,9 @@ enum dualcopy_record_kind {
     DUALCOPY_KIND_RESYNC_BEGIN = 4,
     DUALCOPY_KIND_RESYNC_TRACKS = 5,
     DUALCOPY_KIND_RESYNC_END = 6,
-    DUALCOPY_KIND_ROLE = 7
+    DUALCOPY_KIND_ROLE = 7,
+    DUALCOPY_KIND_FETCH = 8,
+    DUALCOPY_KIND_FETCHED = 9
 };
 
 enum dualcopy_change_form {

@@ -17,12 +17,15 @@ DISK_OPENER = ROOT / "emulator" / "disk" / "opener.py"
 
 # Files of 301 to 400 lines, and why each is better whole.
 LONG_FILES: dict[str, str] = {
+    "emulator/cache/tracks.py": "one directory: what is new, being written and being read",
     "emulator/copy/group.py": "one object owns a group's order, journal share and completion",
     "emulator/copy/pair.py": "the steps of a role change are read together (R1)",
     "emulator/copy/primary.py": "deciding, replaying, copying and overflow share one session",
     "emulator/copy/secondary.py": "from a record to its confirmation in one walk (O3, O7)",
     "emulator/copy/stream.py": "what is kept, closed, sent and confirmed is one queue",
+    "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
     "emulator/node/processor.py": "one turn is read in one place",
+    "emulator/node/volume.py": "reading, writing and zeroing share the edges of tracks",
     "emulator/transport/simulated.py": "a medium and its two ways, each useless alone",
 }
 

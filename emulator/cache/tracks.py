@@ -7,7 +7,7 @@ oldest first. Pure book-keeping: reading and writing disks is asked for elsewher
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from emulator.channel.blocks import TRACK_BYTES
@@ -164,6 +164,10 @@ class TrackCache:
         self.evict()
         return image
 
+    def read_is_old(self, key: int, mark: int) -> bool:
+        """Return whether what was read from the disk is not the newest any more."""
+        return self._overtaken.get(key, 0) > mark or key in self.dirty or key in self.clean
+
     def read_failed(self, keys: Iterable[int]) -> None:
         """Note that a disk read gave nothing."""
         for key in keys:
@@ -186,11 +190,18 @@ class TrackCache:
         """Return how many dirty tracks of a volume no disk write is under way for."""
         return len(self._oldest_lsn[volume])
 
-    def oldest_lsn(self, volume: int) -> int | None:
-        """Return from where the journal is still needed for tracks not yet on the disk."""
+    def oldest_lsn(self, volume: int, without: Collection[int] = ()) -> int | None:
+        """Return from where the journal is still needed for tracks not yet on the disk.
+
+        Tracks that are being written and in `without` do not count.
+        """
         waiting = next(iter(self._oldest_lsn[volume].values()), None)
         writing = min(
-            (lsn for key, lsn in self._writing_lsn.items() if key >> TRACK_BITS == volume),
+            (
+                lsn
+                for key, lsn in self._writing_lsn.items()
+                if key >> TRACK_BITS == volume and key not in without
+            ),
             default=None,
         )
         return min((lsn for lsn in (waiting, writing) if lsn is not None), default=None)
@@ -198,18 +209,25 @@ class TrackCache:
     def destage_begun(
         self, volume: int, tracks_max: int, slot_tracks: int = 1
     ) -> list[tuple[int, bytes]]:
-        """Choose the oldest dirty tracks for writing; return (key, image) in device order.
+        """Choose tracks for writing; return (key, image) in device order.
 
-        With `slot_tracks`, whatever is dirty in one slot of so many tracks is chosen together or
-        not at all: a disk that keeps each slot as one piece is never given half a change.
+        The oldest go first, since the journal waits for them, and take their dirty neighbours
+        along: a disk writes a run at the cost of one track. With `slot_tracks`, whatever is dirty
+        in one slot of so many tracks is chosen together or not at all: a disk that keeps each slot
+        as one piece is never given half a change.
         """
         waiting = self._oldest_lsn[volume]
+        keys: list[int] = []
         if slot_tracks > 1:
             keys = self._whole_slots(waiting, tracks_max, slot_tracks)
+            for key in keys:
+                self._writing_lsn[key] = waiting.pop(key)
         else:
-            keys = [key for key in islice(waiting, tracks_max) if self._may_go(key)]
-        for key in keys:
-            self._writing_lsn[key] = waiting.pop(key)
+            for seed in list(islice(waiting, tracks_max)):
+                if len(keys) >= tracks_max:
+                    break
+                if seed in waiting and self._may_go(seed):
+                    self._take_run(waiting, seed, keys, tracks_max)
         keys.sort()
         dirty = self.dirty
         return [(key, dirty[key]) for key in keys]
@@ -233,6 +251,45 @@ class TrackCache:
             if all(map(self._may_go, slot)):
                 keys += slot
         return keys
+
+    def _take_run(
+        self, waiting: dict[int, int], seed: int, keys: list[int], tracks_max: int
+    ) -> None:
+        """Take a track and its neighbours on both sides, as far as they can go."""
+        for step, key in ((1, seed), (-1, seed - 1)):
+            while len(keys) < tracks_max and key in waiting and self._may_go(key):
+                self._writing_lsn[key] = waiting.pop(key)
+                keys.append(key)
+                key += step  # noqa: PLW2901 - walks away from the seed
+
+    def destage_again(self, key: int) -> bytes | None:
+        """Return the newest image of a track whose write failed, if the journal has it durably.
+
+        The track stays being written; what a host wrote into it since goes along.
+        """
+        if key in self.fresh or key in self.undurable:
+            return None
+        self._oldest_lsn[key >> TRACK_BITS].pop(key, None)
+        return self.dirty[key]
+
+    def held_image(self, key: int) -> bytes | None:
+        """Return the image of a track that is being written, if the journal has it durably.
+
+        None as well when a host has written into it since, which the next try takes along.
+        """
+        if key in self.fresh or key in self.undurable:
+            return None
+        return None if key in self._oldest_lsn[key >> TRACK_BITS] else self.dirty[key]
+
+    def held_lsn(self, key: int) -> int:
+        """Return from where the journal is needed for a track that is being written."""
+        return self._writing_lsn[key]
+
+    def journalled_anew(self, key: int, image: bytes, lsn: int) -> None:
+        """Note that the journal holds a track that is being written durably at `lsn` as well."""
+        waiting = self._oldest_lsn[key >> TRACK_BITS]
+        if self.dirty.get(key) is image and key in self._writing_lsn and key not in waiting:
+            self._writing_lsn[key] = lsn
 
     def destage_done(self, written: Iterable[tuple[int, bytes]]) -> int | None:
         """Note that the disk took these images; return the oldest lsn among them."""

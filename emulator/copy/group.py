@@ -8,18 +8,19 @@ of one turn becomes one journal entry. What to do with the other site is left to
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.dirty_map import DirtyMap
+from emulator.copy.exposure import Exposure
 from emulator.copy.levels import AckLevel, OnLinkLoss
-from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
+from emulator.copy.lineage import Generation, Position
 from emulator.copy.map_bases import MapBases
 from emulator.copy.replies import Replies
 from emulator.copy.services import Services
 from emulator.copy.states import PairState, Role, Signal, next_state
 from emulator.copy.stream import HOST_ENTRY, Stream
+from emulator.copy.through import Through
 from emulator.events import PairChanged
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import encode_part, encode_run, encode_zeros
@@ -29,8 +30,6 @@ from emulator.wire.checksum import CHAIN_NONE, Buffer
 ENTRY_BYTES_MAX = 1 << 20
 # Headers that a host write adds to its data in the journal: its parts, and its entry's share.
 CHANGE_BYTES_MAX = 256
-# Acceptance times kept for the exposure figure; beyond that it is rounded up.
-ACCEPTED_TIMES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +101,22 @@ class Group:
         self.map_bases = MapBases()
         self.stopped = ""
         """Why this secondary takes no records, until it is started again."""
+        self.store_lost = ""
+        """Why this site copies nothing until it is started with a good store (W4)."""
         self.frozen = False
         self.suspended = False
         self.held: deque[Callable[[], None]] = deque()
         """Host writes that wait for the end of a freeze."""
         self.replies = Replies()
+        self.through_replies = Replies()
+        """Hosts that wait for their disk: writes of devices that are written through."""
+        self.through = Through()
+        self.write_through = ""
+        """Why every write is complete only on its disk; empty while the store is good (W4)."""
         self._flushes = Replies()
         self.stream = Stream(services, link, number, Position(0, 0, CHAIN_NONE))
         self.stream.eager = ack not in (AckLevel.NVS, AckLevel.VOLATILE)
-        self.accepted_ns: deque[tuple[int, int]] = deque()
+        self.exposure = Exposure()
         self.host_writes = 0
         self.host_bytes = 0
         self._batches: list[_Batch] = []
@@ -250,17 +256,10 @@ class Group:
             )
             if self.noting():
                 self.stream.journalled(lsn)
+            self.through.note(batch.csn_last, lsn)
             if self.role is Role.PRIMARY:
-                self._note_accepted(batch.csn_last, self.services.now_ns)
+                self.exposure.accepted(batch.csn_last, self.services.now_ns)
         self._batches.clear()
-
-    def _note_accepted(self, csn: int, now_ns: int) -> None:
-        accepted = self.accepted_ns
-        if len(accepted) < ACCEPTED_TIMES_MAX:
-            accepted.append((csn, now_ns))
-        else:
-            # The newest note covers more writes from now on; exposure is then never understated.
-            accepted[-1] = (csn, accepted[-1][1])
 
     def all_journalled(self) -> bool:
         """Return whether every accepted write has its place in the journal."""
@@ -285,7 +284,7 @@ class Group:
 
     def flush(self, who: Requester, cookie: int) -> None:
         """Answer when every write that a host was told is complete is durable here."""
-        if self.replies.released_csn <= self.durable_csn:
+        if self.replies.released_csn <= self._safe_csn():
             who.completed(cookie, Outcome.DONE, [])
         else:
             self._flushes.add(self.replies.released_csn, who, cookie)
@@ -293,18 +292,32 @@ class Group:
     def release(self) -> None:
         """Tell hosts what is complete now, by the group's acknowledgement level."""
         if self._flushes:
-            self._flushes.release(self.durable_csn)
-        if not self.replies:
+            self._flushes.release(self._safe_csn())
+        if not self.replies and not self.through_replies:
             return
         csn = self.durable_csn
         if self.role is Role.PRIMARY and self.ack not in (AckLevel.NVS, AckLevel.VOLATILE):
             csn = self._remote_csn(csn)
         elif self.ack is AckLevel.VOLATILE:
             csn = self.csn
+        through_csn = min(csn, self.through.csn)
+        self.through_replies.release(through_csn)
+        if self.write_through:
+            csn = through_csn
         self.answered_csn = max(self.answered_csn, csn)
         self.replies.release(csn)
         if self.audit.on:
             self.audit.answered(self)
+
+    def _safe_csn(self) -> int:
+        """Return up to where writes survive a loss of power here."""
+        return min(self.durable_csn, self.through.csn) if self.write_through else self.durable_csn
+
+    def begin_write_through(self, reason: str) -> None:
+        """From now on a write is complete only on its disk (W4)."""
+        self.through.exact = True
+        self.through.note(self.csn, self.services.journal.tail_lsn)
+        self.write_through = reason
 
     def _remote_csn(self, csn: int) -> int:
         duplex = self.joining or self.state is PairState.DUPLEX
@@ -354,61 +367,18 @@ class Group:
             return Position(self.generation(), self.csn, self.stream.newest_chain())
         return self.stream.acked
 
-    def forget_accepted(self, csn: int) -> None:
-        """Drop the acceptance times of writes that the other site has."""
-        accepted = self.accepted_ns
-        while accepted and accepted[0][0] <= csn:
-            accepted.popleft()
-
     def lag(self) -> dict[str, int]:
         """Return how far the other site is behind (V3)."""
         acked = self.stream.acked.csn
-        self.forget_accepted(acked)
-        accepted = self.accepted_ns
+        self.exposure.forget(acked)
         records = max(0, self.csn - acked) if self.role is Role.PRIMARY else 0
-        exposure = self.services.now_ns - accepted[0][1] if accepted and records else 0
         return {
             "records": records,
             "bytes": self._waiting_bytes() if records else 0,
-            "exposure_ns": max(0, exposure),
+            "exposure_ns": self.exposure.since_ns(self.services.now_ns) if records else 0,
         }
 
     def _waiting_bytes(self) -> int:
         if self.map_mode:
             return sum(found.dirty_tracks() for found in self.maps) * TRACK_BYTES
         return self.stream.waiting_bytes()
-
-    def to_superblock(self) -> dict[str, Any]:
-        """Return what of this group must survive."""
-        acked = self.stream.acked
-        return {
-            "role": self.role.value,
-            "state": self.state.value,
-            "lineage": encode_lineage(self.lineage),
-            "acked": [acked.generation, acked.csn, acked.chain.hex()],
-            "csn": self.durable_csn,
-            "consistent": self.consistent,
-            "copy_number": self.copy_number,
-            "map_mode": self.map_mode,
-            "map_bases": self.map_bases.text(),
-            "suspended": self.suspended,
-            "volumes": [[volume.name, volume.size_bytes] for volume in self.volumes],
-        }
-
-    def from_superblock(self, saved: dict[str, Any]) -> None:
-        """Take up where the superblock says we stopped."""
-        generation, csn, chain = saved["acked"]
-        self.role = Role(saved["role"])
-        self.lineage = decode_lineage(saved["lineage"])
-        self.csn = self.durable_csn = saved["csn"]
-        self.consistent = saved["consistent"]
-        self.copy_number = saved["copy_number"]
-        self.map_mode = saved["map_mode"]
-        self.map_bases = MapBases(saved.get("map_bases", ""))
-        self.suspended = saved["suspended"]
-        self.stream.restart_at(Position(generation, csn, bytes.fromhex(chain)))
-        self.stream.generation = self.generation()
-        self.stream.open.lineage = self.generation()
-        if saved["state"] != PairState.WAITING.value:
-            self.state = PairState.SUSPENDED
-            self.reason = "restarted; the other site has not answered yet"

@@ -8,6 +8,7 @@ here, promote there. At every instant there is one primary or none.
 from collections.abc import Callable
 from typing import Any
 
+from emulator.copy.fetching import Fetching
 from emulator.copy.group import Group
 from emulator.copy.lineage import (
     GENERATIONS_MAX,
@@ -48,6 +49,7 @@ class Pair:
         self.primary = Primary(group)
         self.secondary = Secondary(group)
         self.standing = Standing(group)
+        self.fetching = Fetching(group)
         self._session = 0
         self._said = (0, Role.NONE)
         self._up = False
@@ -57,7 +59,11 @@ class Pair:
 
     def link_up(self) -> None:
         """Say our position as soon as everything journalled is applied."""
+        if self.group.store_lost:
+            self.services.link_refuse(self.group.link, self.group.store_lost)
+            return
         self._session += 1
+        self.fetching.link_changed(up=True)
         self._up = True
         self.standing.link_changed()
         self.services.start(self._introduce(self._session))
@@ -69,6 +75,7 @@ class Pair:
         self._session += 1
         self._up = False
         self.peer = None
+        self.fetching.link_changed(up=False)
         self.standing.link_changed()
         if self.group.role is Role.PRIMARY:
             self.primary.link_lost(reason)
@@ -122,6 +129,10 @@ class Pair:
                 self._position(decode_position(data))
             elif kind == RecordKind.ROLE:
                 self._role(decode_text(data))
+            elif kind == RecordKind.FETCH:
+                self.fetching.asked(data)
+            elif kind == RecordKind.FETCHED:
+                self.fetching.told(data)
             elif kind == RecordKind.DURABLE and primary:
                 self.primary.durable(decode_text(data))
             elif not primary:

@@ -289,7 +289,7 @@ class Primary:
         if self._base:
             self._forget_bases()
         stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
-        group.forget_accepted(stream.acked.csn)
+        group.exposure.forget(stream.acked.csn)
         self._confirmed = number(fields, "copied")
         if group.copy_number and fields.get("copy") == 0 and not self._open_records():
             self._copy_done()

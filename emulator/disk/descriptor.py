@@ -74,6 +74,11 @@ class DescriptorDisk:
         with disk_errors(self.uri):
             os.ftruncate(self._descriptor, size_bytes)
 
+    def forget(self, offset: int, length: int) -> None:
+        """Have the next read come from the medium, as far as the system can forget."""
+        with disk_errors(self.uri):
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
         """Return runs of (length, is data) as the file system keeps them; else all is data."""
         check_range(self, offset, length)

@@ -74,7 +74,11 @@ def build(services: Builder, config: SiteConfig, sizes: dict[str, int], maps: by
             parts.groups[group.name] = group
             homes[name] = (group, place, False)
         group, place, reads = homes[name]
-        parts.volumes[name] = Volume(services, group, place, secondary_reads=reads)
+        through = config.devices[name].write_through
+        group.through.exact = group.through.exact or through
+        parts.volumes[name] = Volume(
+            services, group, place, secondary_reads=reads, write_through=through
+        )
         kind = config.devices[name].kind
         if is_kind(kind):
             store = track_store(name, kind, parts.volumes[name], services.emit)

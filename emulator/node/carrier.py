@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from emulator.disk.base import Disk
+from emulator.disk.read_back import read_back
+from emulator.disk.sums_file import SumsFile
 from emulator.errors import DeviceError, MisuseError
 from emulator.node.loop import Workers
 from emulator.node.processor import Processor
@@ -17,6 +19,8 @@ from emulator.node.requests import (
     DiskFlush,
     DiskRead,
     DiskWrite,
+    MarkDisks,
+    NvsMode,
     NvsRead,
     NvsSave,
     NvsWrite,
@@ -33,20 +37,19 @@ JOURNAL_READ_BYTES_MAX = 8 << 20
 class Carrier:
     """The site's disks and nonvolatile store, and the threads that wait for them."""
 
-    def __init__(
-        self, store: NvsStore, workers: Workers, fail: Callable[[DeviceError], None]
-    ) -> None:
+    def __init__(self, store: NvsStore, workers: Workers) -> None:
         self.disks: list[Disk] = []
+        self.sums: list[SumsFile | None] = []
         self._store = store
         self._workers = workers
-        self._fail = fail
         self._readers: list[Submit] = []
         self._writers: list[Submit] = []
         self._nvs = None if store.battery else workers.worker("nvs")
 
-    def add_disk(self, name: str, disk: Disk) -> None:
-        """Take on the next device's disk."""
+    def add_disk(self, name: str, disk: Disk, sums: SumsFile | None) -> None:
+        """Take on the next device's disk, and the file with its checksums."""
         self.disks.append(disk)
+        self.sums.append(sums)
         self._readers.append(self._workers.worker(f"read-{name}"))
         self._writers.append(self._workers.worker(f"write-{name}"))
 
@@ -59,12 +62,18 @@ class Carrier:
                     self._write_nvs(processor, request, now_ns)
                 case NvsRead():
                     processor.completed(request, self._read_journal(request), now_ns)
+                case NvsMode():
+                    self._set_mode(processor, request, now_ns)
+                case MarkDisks():
+                    processor.completed(request, self._mark(request), now_ns)
                 case DiskRead(_, device, offset, length):
                     self._readers[device](partial(self.disks[device].read, offset, length), done)
                 case DiskWrite(_, device):
-                    self._writers[device](partial(_write_disk, self.disks[device], request), done)
-                case DiskFlush(_, device):
-                    self._writers[device](self.disks[device].flush, done)
+                    job = partial(_write_disk, self.disks[device], self.sums[device], request)
+                    self._writers[device](job, done)
+                case DiskFlush(_, device, version):
+                    job = partial(_flush_disk, self.disks[device], self.sums[device], version)
+                    self._writers[device](job, done)
 
     def _write_nvs(self, processor: Processor, request: NvsWrite | NvsSave, now_ns: int) -> None:
         job = partial(_write_store, self._store, request)
@@ -72,15 +81,36 @@ class Carrier:
             self._nvs(job, partial(self._done, processor, request))
             return
         # Nothing to wait for: what the kernel has counts.
-        try:
-            job()
-        except DeviceError as error:
-            self._fail(error)
-            return
-        processor.completed(request, None, now_ns)
+        processor.completed(request, _outcome(job), now_ns)
 
-    def _read_journal(self, request: NvsRead) -> list[Entry]:
+    def _set_mode(self, processor: Processor, request: NvsMode, now_ns: int) -> None:
+        """Sync the store from now on, or not; waited for, since it holds for what is answered."""
+        if request.sync and self._nvs is None:
+            self._nvs = self._workers.worker("nvs")
+        job = partial(self._store.set_battery, good=not request.sync)
+        processor.completed(request, _outcome(job), now_ns)
+
+    def _mark(self, request: MarkDisks) -> DeviceError | None:
+        """Mark every checksum file; waited for, since nothing may go on without it."""
+        jobs: list[Callable[[], None]] = []
+        for sums, unknown in zip(self.sums, request.unknown, strict=True):
+            assert sums is not None, "marks were asked for without a place for them"
+            jobs.append(partial(sums.forget, unknown))
+        jobs += [partial(sums.mark, request.body) for sums in self.sums if sums is not None]
+        for job in jobs:
+            error = _outcome(job)
+            if error is not None:
+                return error
+        return None
+
+    def _read_journal(self, request: NvsRead) -> list[Entry] | DeviceError:
         """Return whole entries from the first lsn on: all asked for, or the first 8 MiB."""
+        try:
+            return self._entries(request)
+        except DeviceError as error:
+            return error
+
+    def _entries(self, request: NvsRead) -> list[Entry]:
         store = self._store
         recovery = Recovery(store.read, store.ring_bytes, request.first_lsn, store.uri)
         found: list[Entry] = []
@@ -97,9 +127,6 @@ class Carrier:
     def _done(self, processor: Processor, request: ShellRequest, result: object) -> None:
         if isinstance(result, Exception) and not isinstance(result, DeviceError):
             raise MisuseError(f"{request}: {result!r}") from result
-        if isinstance(result, DeviceError) and isinstance(request, NvsWrite | NvsSave):
-            self._fail(result)
-            return
         processor.completed(request, result, time.monotonic_ns())
 
 
@@ -114,8 +141,29 @@ def _write_store(store: NvsStore, request: NvsWrite | NvsSave) -> None:
         store.sync()
 
 
-def _write_disk(disk: Disk, request: DiskWrite) -> None:
+def _outcome(job: Callable[[], None]) -> DeviceError | None:
+    try:
+        job()
+    except DeviceError as error:
+        return error
+    return None
+
+
+def _write_disk(disk: Disk, sums: SumsFile | None, request: DiskWrite) -> None:
+    if sums is not None and request.unknown_first:
+        sums.forget(request.sums)
     for offset, length in request.zeros:
         disk.zero(offset, length)
     if request.runs:
         disk.write(request.runs)
+    if request.verify:
+        disk.flush()
+        read_back(disk, request.runs, request.zeros)
+    if sums is not None and request.sums:
+        sums.write(request.sums)
+
+
+def _flush_disk(disk: Disk, sums: SumsFile | None, version: int) -> None:
+    disk.flush()
+    if sums is not None:
+        sums.sync(version)

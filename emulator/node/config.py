@@ -15,6 +15,13 @@ class DeviceConfig:
     kind: str
     disk: str
     serve: tuple[str, ...] = ()
+    write_through: bool = False
+    """A host's write is complete only once the disk has it."""
+    checksums: str = ""
+    """Path of the file with a checksum for every track; empty for none."""
+    verify: bool = False
+    """Read back what was written before it counts as written."""
+    scrub_bytes_per_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Console:
             "freeze": self._freeze,
             "run": self._run,
             "audit-tracks": self._audit_tracks,
+            "battery": self._battery,
         }
 
     def request(self, line: bytes, answer: Answer, listen: Listen | None = None) -> None:
@@ -119,6 +120,20 @@ class Console:
         group = self._pair(words).group
         group.frozen = True
         answer({"ok": True, "result": {"csn": group.csn}})
+
+    def _battery(self, words: dict[str, Any], answer: Answer) -> None:
+        guard = self._processor.guard
+        state = words.get("state")
+        if state not in ("failed", "restored"):
+            raise BenchError(f"battery {state!r}: say failed or restored")
+        if not guard.has_battery():
+            nvs = self._processor.config.nvs
+            raise BenchError(f"{nvs}: this store has no battery; only sync=battery counts on one")
+        if state == "failed":
+            guard.battery_failed("its battery has failed")
+        else:
+            guard.battery_restored()
+        answer({"ok": True, "result": {"nvs": guard.state.value}})
 
     def _run(self, words: dict[str, Any], answer: Answer) -> None:
         pair = self._pair(words)

@@ -1,10 +1,11 @@
 """Bring dirty tracks to their disks, and know from where the journal is still needed (W2).
 
 Data is flushed before anything is trimmed: a track counts as on the disk only when a flush that
-began after its write has ended.
+began after its write has ended. A write that fails is tried again in smaller parts until the
+track that the disk refuses is alone (stuck.py); the others go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_MASK, ZERO_TRACK, TrackCache
@@ -12,20 +13,27 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.errors import DeviceError
 from emulator.node.requests import DiskFlush, DiskWrite
+from emulator.node.runs import ZERO_RUN_TRACKS, runs_of
+from emulator.node.stuck import Stuck
+from emulator.node.sums import ENTRY, TrackSums
 
 # One write to a disk: long enough to gather neighbours, short enough not to hold up a read.
 DESTAGE_TRACKS = 512
 WRITES_MAX = 2
 # Host quiet for this long: the disk's time is free (idle-first).
 IDLE_NS = 50 * MILLISECOND_NS
+# Hosts may never be quiet: a track waits no longer than this for it.
+AGE_NS_MAX = 10 * SECOND_NS
 RETRY_NS = SECOND_NS
-# A shorter run of zero tracks is written as data; one call to punch a hole costs about as much.
-ZERO_RUN_TRACKS = 16
+# While a refused track is being found the parts get smaller, and nobody is waited for.
+FIND_NS = 10 * MILLISECOND_NS
 
 
 class _Batch(NamedTuple):
     device: int
     written: list[tuple[int, bytes]]
+    again: bool
+    """A track that was refused before, tried once more."""
 
 
 class _Disk:
@@ -33,9 +41,13 @@ class _Disk:
 
     __slots__ = (
         "broken",
+        "doubtful",
         "flushing",
         "flushing_lsn",
         "retry_ns",
+        "stuck",
+        "through",
+        "tracks_max",
         "unflushed_lsn",
         "unflushed_tracks",
         "writes",
@@ -49,63 +61,134 @@ class _Disk:
         self.flushing_lsn: int | None = None
         self.retry_ns = 0
         self.broken = False
+        self.through = False
+        """Hosts wait for this disk: it is written and flushed at once."""
+        self.tracks_max = DESTAGE_TRACKS
+        self.doubtful: set[int] = set()
+        """Tracks of writes that failed, until each was written or refused alone."""
+        self.stuck = Stuck()
 
 
 class Destage:
     """All writing to disks."""
 
     def __init__(
-        self, cache: TrackCache, sizes: list[int], slot_tracks: list[int] | None = None
+        self,
+        cache: TrackCache,
+        sizes: list[int],
+        sums: Sequence[TrackSums | None] | None = None,
+        verify: Sequence[bool] | None = None,
+        slot_tracks: list[int] | None = None,
     ) -> None:
         self._cache = cache
         self._sizes = sizes
         # How many tracks of each device make one slot, which goes to the disk whole (ADR 0012).
         self._slot_tracks = slot_tracks or [1] * len(sizes)
         self._disks = [_Disk() for _ in sizes]
+        self._sums = list(sums or [None] * len(sizes))
+        self._verify = list(verify or [False] * len(sizes))
         self._number = 0
         self._batches: dict[int, _Batch] = {}
-        self._flushes: dict[int, int] = {}
+        self._flushes: dict[int, tuple[int, int]] = {}
+        self._aged = (0, 0)
         self.requests: list[DiskWrite | DiskFlush] = []
+        self.without_journal = False
+        """No journal has what is being written: a crash must find old, new or unknown."""
+        self.refused: list[int] = []
+        """Devices that have refused something since this was last emptied."""
         self.written_tracks = 0
         self.writes = 0
+        self.runs = 0
         self.flushes = 0
         self.failures = 0
 
     def run(self, now_ns: int, *, pressed: bool) -> None:
-        """Ask for writes and flushes; `pressed` when tracks must go now."""
-        if not pressed:
-            return
+        """Ask for writes; `pressed` when tracks must go now, not only where hosts wait for them."""
         for device, disk in enumerate(self._disks):
-            if disk.broken or now_ns < disk.retry_ns:
+            if disk.broken:
+                continue
+            for key in disk.stuck.due(now_ns):
+                image = self._cache.destage_again(key)
+                if image is not None:
+                    disk.stuck.trying(key)
+                    self._ask(device, [(key, image)], again=True)
+            if now_ns < disk.retry_ns or not (pressed or disk.through):
                 continue
             while disk.writes < WRITES_MAX and self._cache.waiting_tracks(device):
                 written = self._cache.destage_begun(
-                    device, DESTAGE_TRACKS, self._slot_tracks[device]
+                    device, disk.tracks_max, self._slot_tracks[device]
                 )
                 if not written:
                     break
-                self._number += 1
                 disk.writes += 1
-                self._batches[self._number] = _Batch(device, written)
-                self.requests.append(self._write(self._number, device, written))
+                self._ask(device, written, again=False)
+                if disk.tracks_max < DESTAGE_TRACKS:
+                    # One at a time, so that each outcome is known before the next is chosen.
+                    break
 
-    def flush(self) -> None:
-        """Ask for a flush of every device that has been written since its last one."""
+    def _ask(self, device: int, written: list[tuple[int, bytes]], *, again: bool) -> None:
+        self._number += 1
+        self._batches[self._number] = _Batch(device, written, again)
+        self.requests.append(self._write(self._number, device, written))
+
+    def note_sums(self, device: int, pieces: list[tuple[int, bytes]]) -> None:
+        """Ask for pieces of a checksum table to be stored, with no track."""
+        self._number += 1
+        self._batches[self._number] = _Batch(device, [], again=True)
+        self.requests.append(DiskWrite(self._number, device, [], [], pieces))
+
+    def too_old(self, now_ns: int, tail_lsn: int) -> bool:
+        """Return whether some track has waited longer for a quiet moment than it may."""
+        since_ns, lsn = self._aged
+        if now_ns - since_ns < AGE_NS_MAX:
+            return False
+        needed = self.needed_lsn()
+        if needed is not None and needed < lsn:
+            return True
+        self._aged = (now_ns, tail_lsn)
+        return False
+
+    def write_through(self, device: int) -> None:
+        """From now on hosts wait for this disk."""
+        self._disks[device].through = True
+
+    def hosts_wait(self) -> bool:
+        """Return whether hosts wait for any disk."""
+        return any(disk.through for disk in self._disks)
+
+    def write_early(self, device: int) -> None:
+        """From now on hosts do not wait for this disk."""
+        self._disks[device].through = False
+
+    def flush(self, *, everywhere: bool = True) -> None:
+        """Ask for a flush of every device that has been written since its last one.
+
+        Without `everywhere` only of those that hosts wait for.
+        """
         for device, disk in enumerate(self._disks):
             if disk.unflushed_lsn is None or disk.flushing or disk.broken:
+                continue
+            if not (everywhere or disk.through):
                 continue
             self._number += 1
             disk.flushing = True
             disk.flushing_lsn, disk.unflushed_lsn = disk.unflushed_lsn, None
             disk.unflushed_tracks = 0
-            self._flushes[self._number] = device
-            self.requests.append(DiskFlush(self._number, device))
+            sums = self._sums[device]
+            version = 0 if sums is None else sums.next_version()
+            self._flushes[self._number] = (device, version)
+            self.requests.append(DiskFlush(self._number, device, version))
 
     def _write(self, number: int, device: int, written: list[tuple[int, bytes]]) -> DiskWrite:
         runs: list[tuple[int, list[bytes]]] = []
         zeros: list[tuple[int, int]] = []
-        for start, images in _runs(written):
-            offset = (start & TRACK_MASK) * TRACK_BYTES
+        pieces: list[tuple[int, bytes]] = []
+        sums = self._sums[device]
+        for start, images in runs_of(written):
+            track = start & TRACK_MASK
+            if sums is not None:
+                pieces.append((track * ENTRY.size, sums.write(track, images)))
+            offset = track * TRACK_BYTES
             if images[0] is ZERO_TRACK and len(images) >= ZERO_RUN_TRACKS:
                 length = len(images) * TRACK_BYTES
                 zeros.append((offset, min(length, self._sizes[device] - offset)))
@@ -114,57 +197,107 @@ class Destage:
             if over > 0:
                 images[-1] = images[-1][: TRACK_BYTES - over]
             runs.append((offset, images))
-        return DiskWrite(number, device, [(offset, images) for offset, images in runs], zeros)
+        self.runs += len(runs) + len(zeros)
+        verify = self._verify[device]
+        return DiskWrite(number, device, list(runs), zeros, pieces, verify, self.without_journal)
 
     def completed(self, number: int, error: DeviceError | None, now_ns: int) -> None:
         """Take the outcome of a write or flush."""
         if number in self._flushes:
-            self._flushed(self._flushes.pop(number), error)
+            self._flushed(*self._flushes.pop(number), error)
             return
-        device, written = self._batches.pop(number)
-        disk = self._disks[device]
-        disk.writes -= 1
+        batch = self._batches.pop(number)
+        disk = self._disks[batch.device]
+        disk.writes -= not batch.again
         if error is not None:
             self.failures += 1
-            disk.retry_ns = now_ns + RETRY_NS
-            self._cache.destage_failed(device, written)
+            if batch.written:
+                self._refused(disk, batch, now_ns)
+            return
+        if not batch.written:
             return
         disk.retry_ns = 0
+        disk.tracks_max = min(DESTAGE_TRACKS, disk.tracks_max * 2)
+        if disk.stuck or disk.doubtful:
+            for key, _image in batch.written:
+                disk.stuck.freed(key)
+                disk.doubtful.discard(key)
         self.writes += 1
-        self.written_tracks += len(written)
-        oldest = self._cache.destage_done(written)
+        self.written_tracks += len(batch.written)
+        oldest = self._cache.destage_done(batch.written)
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, oldest))
-        disk.unflushed_tracks += len(written)
+        disk.unflushed_tracks += len(batch.written)
 
-    def _flushed(self, device: int, error: DeviceError | None) -> None:
+    def _refused(self, disk: _Disk, batch: _Batch, now_ns: int) -> None:
+        key = batch.written[0][0]
+        if self._slot_tracks[batch.device] > 1:
+            # A slot goes whole or not at all, so that its tracks cannot be tried one by one.
+            self.refused.append(batch.device)
+            disk.retry_ns = now_ns + RETRY_NS
+            self._cache.destage_failed(batch.device, batch.written)
+            return
+        if batch.again or len(batch.written) == 1:
+            disk.stuck.refused(key, now_ns)
+            disk.doubtful.discard(key)
+            self.refused.append(batch.device)
+            disk.retry_ns = now_ns + (FIND_NS if disk.stuck.bearable() else RETRY_NS)
+            return
+        disk.retry_ns = now_ns + FIND_NS
+        disk.tracks_max = max(1, len(batch.written) // 4)
+        disk.doubtful.update(key for key, _image in batch.written)
+        self._cache.destage_failed(batch.device, batch.written)
+
+    def _flushed(self, device: int, version: int, error: DeviceError | None) -> None:
         disk = self._disks[device]
         disk.flushing = False
         if error is None:
             self.flushes += 1
             disk.flushing_lsn = None
+            sums = self._sums[device]
+            if sums is not None:
+                sums.version = version
             return
         # After a failed flush nobody knows what the disk has, and asking again proves nothing:
         # this disk is left alone, the journal keeps everything, and a restart writes it anew.
         self.failures += 1
+        self.refused.append(device)
         disk.broken = True
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, disk.flushing_lsn))
         disk.flushing_lsn = None
 
     def refusing_devices(self) -> list[int]:
-        """Return the devices that refused their last write, and those whose flush failed."""
-        return [device for device, disk in enumerate(self._disks) if disk.broken or disk.retry_ns]
+        """Return the devices that refuse writes, in part or whole, and those whose flush failed."""
+        return [
+            device
+            for device, disk in enumerate(self._disks)
+            if disk.broken or disk.retry_ns or disk.stuck or disk.doubtful
+        ]
+
+    def stuck_tracks(self, device: int) -> list[int]:
+        """Return the keys of the tracks that a disk refuses."""
+        return self._disks[device].stuck.keys()
 
     def broken_devices(self) -> list[int]:
         """Return the devices whose flush failed."""
         return [device for device, disk in enumerate(self._disks) if disk.broken]
 
-    def needed_lsn(self) -> int | None:
-        """Return from where the journal is needed for tracks not safely on their disks."""
+    def needed_lsn(self, devices: Iterable[int] | None = None) -> int | None:
+        """Return from where the journal is needed for tracks not safely on (these) disks."""
         found: int | None = None
-        for device, disk in enumerate(self._disks):
+        for device in range(len(self._disks)) if devices is None else devices:
+            disk = self._disks[device]
             found = _oldest(
                 (found, self._cache.oldest_lsn(device), disk.unflushed_lsn, disk.flushing_lsn)
             )
+        return found
+
+    def unwritten_lsn(self, devices: Iterable[int]) -> int | None:
+        """Do as `needed_lsn` without refused tracks, whose hosts were told that they failed."""
+        found: int | None = None
+        for device in devices:
+            disk = self._disks[device]
+            waiting = self._cache.oldest_lsn(device, disk.stuck.resting() if disk.stuck else ())
+            found = _oldest((found, waiting, disk.unflushed_lsn, disk.flushing_lsn))
         return found
 
     def unflushed_tracks(self) -> int:
@@ -182,19 +315,3 @@ class Destage:
 
 def _oldest(lsns: Iterable[int | None]) -> int | None:
     return min((lsn for lsn in lsns if lsn is not None), default=None)
-
-
-def _runs(written: list[tuple[int, bytes]]) -> list[tuple[int, list[bytes]]]:
-    """Join neighbours of one kind: zero tracks with zero tracks, others with others."""
-    runs: list[tuple[int, list[bytes]]] = []
-    following = -1
-    zero = False
-    for key, image in written:
-        is_zero = image is ZERO_TRACK
-        if key == following and is_zero is zero:
-            runs[-1][1].append(image)
-        else:
-            runs.append((key, [image]))
-        following = key + 1
-        zero = is_zero
-    return runs

@@ -1,23 +1,32 @@
 """When hosts are paced, and when order is given up instead (F8).
 
-The shell stops reading from hosts while `reason` says something. A full cache waits for the
-disks. A filling journal waits for whoever still needs it: disks always, another site only as long
-as its group's policy and a bound allow; then the dirty map takes over.
+The shell reads nothing from hosts while `paused`. A cache or journal that fills slows them
+smoothly towards the rate at which it empties (gauge.py); a full cache stops them. A filling
+journal waits for whoever still needs it: disks always, another site only as long as its group's
+policy and a bound allow; then the dirty map takes over.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS
 from emulator.copy.levels import OnLinkLoss
+from emulator.node.gauge import WAIT_NS_MAX, Gauge
 
 if TYPE_CHECKING:
     from emulator.copy.pair import Pair
     from emulator.node.processor import Processor
 
-# Fill of the journal at which hosts are paced.
+# Fill of the journal from which hosts are slowed because the disks are behind, and because
+# another site is. Destage began long before.
+PACE_DISKS_FILL = 0.5
 PACE_FILL = 0.7
+# Share of the cache's tracks that are dirty or pinned, from which hosts are slowed.
+PACE_CACHE_FILL = 0.6
+# Hosts get what drains and no more from here on.
+FULL = 0.9
 # A host that is paced by a slow line waits no longer than this in one go: it is never stopped.
 PACE_NS_MAX = 500 * MILLISECOND_NS
 
@@ -28,7 +37,23 @@ class Pacing:
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
         self._since_ns: int | None = None
+        self._seen_lsn = 0
+        self._until_ns = 0
+        self._stopped = False
+        self._cache = Gauge(PACE_CACHE_FILL, FULL)
+        self._for_disks = Gauge(PACE_DISKS_FILL, FULL)
+        self._for_sites = Gauge(PACE_FILL, FULL)
         self.reason = ""
+        self.waited_ns = 0
+        """How long hosts were slowed, all in all."""
+
+    def paused(self, now_ns: int) -> bool:
+        """Return whether nothing is read from hosts now."""
+        return self._stopped or now_ns < self._until_ns
+
+    def until_ns(self) -> int | None:
+        """Return when hosts are read again, if that is known."""
+        return None if self._stopped or not self._until_ns else self._until_ns
 
     def judge(self) -> None:
         """Decide whether hosts are paced now, and why."""
@@ -40,17 +65,41 @@ class Pacing:
         )
         # Without this, clean tracks would stay until a disk write ends, however long that takes.
         cache.evict()
-        if cache.full():
-            self.reason = "the cache is full of tracks not yet on their disks"
-        elif journal.used_bytes() > journal.ring_bytes * PACE_FILL:
-            self._judge_journal()
+        now_ns = processor.now_ns
+        if now_ns >= self._until_ns:
+            self._until_ns = 0
+        arrived = max(0, journal.tail_lsn - self._seen_lsn)
+        self._seen_lsn = journal.tail_lsn
+        self._stopped = cache.full()
+        self.reason = "the cache is full of tracks not yet on their disks" if self._stopped else ""
+        self._cache.drained(processor.destage.written_tracks, now_ns)
+        dirty = cache.dirty_tracks() + cache.pinned_tracks
+        tracks = -(-arrived // TRACK_BYTES)
+        self._slow(
+            self._cache.wait_ns(dirty, cache.tracks_max, tracks), "the cache waits for the disks"
+        )
+        self._for_disks.drained(journal.trim_lsn, now_ns)
+        self._for_sites.drained(journal.trim_lsn, now_ns)
+        if journal.used_bytes() > journal.ring_bytes * PACE_DISKS_FILL:
+            self._judge_journal(arrived)
         else:
-            self.reason = ""
             self._since_ns = None
 
-    def _judge_journal(self) -> None:
+    def _slow(self, wait_ns: int, reason: str) -> None:
+        """Let hosts wait; the reason stays for people to read while hosts are slowed."""
+        if not wait_ns:
+            return
+        begin_ns = max(self._until_ns, self._processor.now_ns)
+        end_ns = min(begin_ns + wait_ns, self._processor.now_ns + WAIT_NS_MAX)
+        self.waited_ns += max(0, end_ns - begin_ns)
+        self._until_ns = max(self._until_ns, end_ns)
+        self.reason = self.reason or reason
+
+    def _judge_journal(self, arrived: int) -> None:
         """Find out for whom the journal fills, and wait for it or give up order."""
         processor = self._processor
+        journal = processor.journal
+        used, size = journal.used_bytes(), journal.ring_bytes
         disks_lsn = processor.destage.needed_lsn()
         behind = [
             pair
@@ -59,10 +108,15 @@ class Pacing:
             and (disks_lsn is None or lsn < disks_lsn)
         ]
         if not behind:
-            self.reason = "the journal waits for the disks"
+            wait_ns = self._for_disks.wait_ns(used, size, arrived)
+            self._slow(wait_ns, "the journal waits for the disks")
             self._since_ns = None
             return
-        self.reason = "the journal waits for the other site"
+        if used <= size * PACE_FILL:
+            self._since_ns = None
+            return
+        wait_ns = self._for_sites.wait_ns(used, size, arrived)
+        self._slow(wait_ns, "the journal waits for the other site")
         if self._since_ns is None:
             self._since_ns = processor.now_ns
         waited_ns = processor.now_ns - self._since_ns

@@ -23,13 +23,27 @@ from emulator.copy.states import Role
 from emulator.errors import BenchError, DeviceError
 from emulator.events import DiskFailed, Event
 from emulator.node.building import build
+from emulator.node.care import Care
 from emulator.node.config import SiteConfig
 from emulator.node.destage import IDLE_NS, Destage
 from emulator.node.devices import slot_tracks
+from emulator.node.forward import Forward
+from emulator.node.guard import Guard
+from emulator.node.mending import Mending
 from emulator.node.pacing import Pacing
 from emulator.node.reading import Reading
-from emulator.node.requests import DiskRead, NvsRead, NvsSave, NvsWrite, ShellRequest
+from emulator.node.requests import (
+    DiskRead,
+    MarkDisks,
+    NvsMode,
+    NvsRead,
+    NvsSave,
+    NvsWrite,
+    ShellRequest,
+)
 from emulator.node.saving import Saving
+from emulator.node.scrub import Scrub
+from emulator.node.sums import Sums, TrackSums
 from emulator.node.tasks import Task, Tasks
 from emulator.nvs.areas import MAPS_MAX
 from emulator.nvs.journal import Journal, Write
@@ -59,7 +73,9 @@ class Processor:
         ring_bytes: int,
         maps: bytes,
         entropy: Callable[[int], bytes],
+        sums: Sequence[TrackSums | None] = (),
     ) -> None:
+        """`sums` are the checksums of each device; none for those that keep none."""
         if len(sizes) > MAPS_MAX:
             raise BenchError(f"site {config.name}: {len(sizes)} devices; at most {MAPS_MAX}")
         self.config = config
@@ -76,12 +92,18 @@ class Processor:
         self.ready = False
         self.draining = False
         self._device_sizes = list(sizes.values())
-        self._reading = Reading(self.cache, self._device_sizes)
+        self.sums = Sums(sums or [None] * len(sizes))
+        self.mending = Mending(self)
+        self.reading = Reading(self.cache, self._device_sizes, self.sums.devices, self.mending.mend)
+        devices = [config.devices[name] for name in sizes]
         self.destage = Destage(
             self.cache,
             self._device_sizes,
-            [slot_tracks(config.devices[name].kind) for name in sizes],
+            self.sums.devices,
+            [row.verify for row in devices],
+            [slot_tracks(row.kind) for row in devices],
         )
+        self.scrub = Scrub(self, self._device_sizes, [row.scrub_bytes_per_s for row in devices])
         self._tasks = Tasks(self._ask, self._task_failed)
         self._events: list[Event] = []
         self._requests: list[ShellRequest] = []
@@ -100,12 +122,16 @@ class Processor:
         self.volumes = parts.volumes
         self.track_stores = parts.track_stores
         self.saving = Saving(self)
-        self._pacing = Pacing(self)
+        self.pacing = Pacing(self)
+        self.guard = Guard(self)
+        self._forward = Forward(self)
+        self._care = Care(self)
 
     def adopt_journal(self, journal: Journal) -> None:
         """Go on with the journal that recovery has read; hosts may come."""
         self.journal = journal
         self.ready = True
+        self._care.started()
 
     # Services to the copy.
 
@@ -154,7 +180,7 @@ class Processor:
                 else:
                     self._tasks.resume(task, result)
 
-            self._reading.read(request.keys, done)
+            self.reading.read(request.keys, done)
         elif isinstance(request, Saved):
             self.saving.ask(lambda: self._tasks.resume(task, None))
         elif isinstance(request, ReadJournal):
@@ -164,6 +190,14 @@ class Processor:
 
     def _task_failed(self, error: DeviceError) -> None:
         self.emit(DiskFailed(error.uri, "read", error.cause))
+
+    def ask_shell(self, request: ShellRequest) -> None:
+        """Have the shell carry out a request after those that were made before."""
+        self._requests.append(request)
+
+    def write_under_way(self, number: int | None = None) -> bool:
+        """Return whether a journal write, or the one of this number, is not durable yet."""
+        return self._write is not None and number in (None, self._write_number)
 
     def new_number(self) -> int:
         """Return a number for a request that is not a disk's."""
@@ -189,7 +223,7 @@ class Processor:
 
     def _commit(self) -> None:
         """Ask for one journal write with everything that arrived together (group commit)."""
-        if self._write is not None:
+        if self._write is not None or (self.guard.is_lost and not self.guard.marked):
             return
         write = self.journal.take()
         if write is not None:
@@ -198,6 +232,9 @@ class Processor:
             self._write_number = self.new_number()
             for group in self.groups.values():
                 group.write_taken()
+            if self.guard.is_lost:
+                self.nvs_written()
+                return
             # Bits of the dirty map are durable before the writes they cover are acknowledged.
             self._requests.append(NvsWrite(self._write_number, self.map_pieces() + write.runs))
         self.saving.request(self._requests)
@@ -216,6 +253,9 @@ class Processor:
         assert self._write is not None
         self.journal.durable(self._write)
         self._write = None
+        if self.guard.is_lost:
+            # Nothing will ever be read from it.
+            self.journal.trimmed(self.journal.durable_lsn)
         self.cache.write_durable()
         for group in self.groups.values():
             group.write_durable()
@@ -224,6 +264,7 @@ class Processor:
         """Tell hosts what is complete; the shell sends that before anything else."""
         self.now_ns = now_ns
         self._tasks.poll()
+        self._care.look_at_disks()
         for group in self.groups.values():
             group.release()
 
@@ -238,21 +279,24 @@ class Processor:
                 pair.group.stream.pump(steps)
             else:
                 pair.secondary.say()
-        self._pacing.judge()
+        self.pacing.judge()
         if self.journal.tail_lsn != self._seen_lsn:
             # What another site sends keeps this one as busy as a host does.
             self._seen_lsn = self.journal.tail_lsn
             self._last_host_ns = now_ns
         idle = now_ns - self._last_host_ns > IDLE_NS or self.draining
         pressed = self._pressed()
+        self._forward.run()
         self.destage.run(now_ns, pressed=idle or pressed)
+        self.destage.flush(everywhere=False)
+        self.scrub.run(now_ns, idle=idle)
         # One flush serves thousands of tracks; it waits until there is a reason for it.
         if idle or (pressed and self.destage.unflushed_tracks() > self._flush_tracks()):
             self.destage.flush()
         self.saving.consider_trim(idle=idle)
-        self._requests.extend(self._reading.requests)
+        self._requests.extend(self.reading.requests)
         self._requests.extend(self.destage.requests)
-        self._reading.requests.clear()
+        self.reading.requests.clear()
         self.destage.requests.clear()
 
     def background_waits(self) -> bool:
@@ -263,7 +307,8 @@ class Processor:
         return (
             self._last_host_ns == self.now_ns
             and self.now_ns - self._background_ns < BACKGROUND_NS
-            and not self._reading.requests
+            and not self.reading.requests
+            and not self.destage.hosts_wait()
             and not any(pair.group.stream.eager for pair in self.pairs.values())
         )
 
@@ -284,16 +329,12 @@ class Processor:
         return (
             self.cache.dirty_tracks() * 4 > self.cache.tracks_max
             or self.journal.used_bytes() > self.journal.ring_bytes * DESTAGE_FILL
+            or self.destage.too_old(self.now_ns, self.journal.tail_lsn)
         )
 
     def host_spoke(self, now_ns: int) -> None:
         """Take note that a host sent something."""
         self._last_host_ns = now_ns
-
-    @property
-    def pacing(self) -> str:
-        """Why hosts are paced now; empty when they are not."""
-        return self._pacing.reason
 
     # The shell's side.
 
@@ -306,15 +347,13 @@ class Processor:
         """Take the outcome of a request: what was read, None, or a DeviceError."""
         self.now_ns = now_ns
         match request:
-            case NvsWrite():
-                self.nvs_written()
-            case NvsSave():
-                self.saving.saved(request)
+            case NvsWrite() | NvsSave() | NvsMode() | MarkDisks():
+                self._care.store_answered(request, result)
             case NvsRead(number):
-                self._tasks.resume(self._journal_reads.pop(number), result)
+                self._tasks.answer(self._journal_reads.pop(number), result)
             case DiskRead(number):
                 assert isinstance(result, bytes | DeviceError)
-                self._reading.completed(number, result)
+                self.reading.completed(number, result)
             case _:
                 error = result if isinstance(result, DeviceError) else None
                 self.destage.completed(request.number, error, now_ns)
@@ -341,7 +380,7 @@ class Processor:
             self.destage.settled()
             and self._write is None
             and all(pair.secondary.settled() for pair in self.pairs.values())
-            and self.saving.idle()
+            and (self.saving.idle() or self.guard.is_lost)
         )
 
     def next_deadline_ns(self) -> int:
@@ -354,5 +393,7 @@ class Processor:
             if (deadline := pair.group.stream.next_deadline_ns()) is not None
             and deadline > self.now_ns
         ]
+        due.append(self.pacing.until_ns())
+        due.append(self.scrub.next_deadline_ns())
         tick = self.now_ns + (20 * MILLISECOND_NS if self.cache.dirty else SECOND_NS // 4)
         return min([tick, *(d for d in due if d is not None)])

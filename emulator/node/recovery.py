@@ -10,14 +10,16 @@ from typing import Any
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.group import Group
-from emulator.copy.lineage import Generation, Position
+from emulator.copy.kept import from_superblock
+from emulator.copy.lineage import GENERATIONS_MAX, Generation, Position
+from emulator.copy.map_bases import MapBases
 from emulator.copy.services import Step, Until, read_tracks
 from emulator.copy.states import Role
 from emulator.copy.stream import EPOCH_CLOSED, HOST_ENTRY, ClosedEpoch, replay_into
 from emulator.errors import BenchError, CorruptError
 from emulator.events import Recovered
 from emulator.node.processor import Processor
-from emulator.nvs.journal import EntryKind
+from emulator.nvs.journal import EntryKind, Journal
 from emulator.nvs.recovery import Entry, Read, Recovery
 from emulator.record.changes import (
     RECORD_HEAD_BYTES,
@@ -66,7 +68,9 @@ def restore(processor: Processor, body: dict[str, Any], uri: str) -> None:
                 f"{uri}: group {name} was kept with volumes {saved['volumes']}, the disks now are "
                 f"{sizes}; put the old disks back, or remove the store to begin anew"
             )
-        group.from_superblock(saved)
+        from_superblock(group, saved)
+    if body.get("battery"):
+        processor.guard.battery_failed("it had failed before the restart")
     new = [name for name in processor.groups if name not in body["groups"]]
     if new:
         raise BenchError(
@@ -86,6 +90,37 @@ def start_replay(
     )
     processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
     processor.start(Replay(processor, recovery, uri).run())
+
+
+def start_without_journal(
+    processor: Processor, body: dict[str, Any] | None, lost_body: dict[str, Any]
+) -> None:
+    """Begin a new journal: the store was lost in the last run, and the disks are newer (W4).
+
+    Nobody knows what of the newest writes the other site has, so it gets everything again.
+    """
+    for group in processor.groups.values():
+        if group.role is Role.SECONDARY:
+            group.consistent = False
+            group.copy_number = 0
+        elif group.role is Role.PRIMARY:
+            # Writes that were never sent have csns of the old generation: it ends here.
+            csn = group.csn + 1
+            generation = Generation(
+                processor.fresh_number(), group.generation(), csn, CHAIN_NONE, "store lost"
+            )
+            group.lineage = [*group.lineage, generation][-GENERATIONS_MAX:]
+            group.stream.restart_at(Position(generation.number, csn, CHAIN_NONE))
+            group.csn = group.durable_csn = csn
+            group.map_mode = True
+            group.map_bases = MapBases()
+            for found in group.maps:
+                found.fill()
+    ring_bytes = processor.journal.ring_bytes
+    newest_lsn = max(lost_body["trim_lsn"], body["trim_lsn"] if body else 0)
+    # Beyond everything that may still lie in the ring and look whole.
+    lsn = (newest_lsn // ring_bytes + 3) * ring_bytes
+    processor.adopt_journal(Journal(ring_bytes, lsn, lsn))
 
 
 class Replay:

@@ -26,6 +26,13 @@ class NvsSave(NamedTuple):
     body: dict[str, Any]
 
 
+class NvsMode(NamedTuple):
+    """Sync the nonvolatile store to its medium, now and with every write, or as it was opened."""
+
+    number: int
+    sync: bool
+
+
 class NvsRead(NamedTuple):
     """Read whole journal entries from one lsn up to another; the answer is a list of Entry."""
 
@@ -50,13 +57,32 @@ class DiskWrite(NamedTuple):
     device: int
     runs: list[tuple[int, Sequence[bytes]]]
     zeros: list[tuple[int, int]]
+    sums: list[tuple[int, bytes]]
+    """Pieces of the checksum file's table for what is written, to be written behind it."""
+    verify: bool = False
+    """Read it back from the medium and compare, before it counts as written."""
+    unknown_first: bool = False
+    """Make the checksums unknown durably before anything is written: no journal covers it."""
 
 
 class DiskFlush(NamedTuple):
-    """Make everything written to a device durable."""
+    """Make everything written to a device durable, then its checksums and their version."""
 
     number: int
     device: int
+    version: int = 0
 
 
-ShellRequest = NvsWrite | NvsSave | NvsRead | DiskRead | DiskWrite | DiskFlush
+class MarkDisks(NamedTuple):
+    """Say durably in every checksum file that the store was lost, with what it would say.
+
+    Before that, the checksums of tracks whose disk may be ahead of them become unknown.
+    """
+
+    number: int
+    body: dict[str, Any]
+    unknown: list[list[tuple[int, bytes]]]
+    """Pieces of each device's table."""
+
+
+ShellRequest = NvsWrite | NvsSave | NvsMode | NvsRead | DiskRead | DiskWrite | DiskFlush | MarkDisks

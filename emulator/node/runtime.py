@@ -10,14 +10,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
 from emulator.disk.opener import open_disk
-from emulator.errors import DeviceError
-from emulator.events import DiskFailed, Event
+from emulator.disk.sums_file import SumsFile
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
@@ -25,11 +24,18 @@ from emulator.node.devices import check_disk
 from emulator.node.heap import reserve_heap
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
+from emulator.node.log import write_event
 from emulator.node.loop import Loop, Workers
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
-from emulator.node.recovery import first_start, restore, start_replay
+from emulator.node.recovery import (
+    first_start,
+    restore,
+    start_replay,
+    start_without_journal,
+)
 from emulator.node.serving import serve_devices
+from emulator.node.standing import judge
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
@@ -50,22 +56,6 @@ def run_site(config: SiteConfig) -> int:
         site.close()
 
 
-def event_json(event: Event) -> bytes:
-    """Return an event as one line of JSON, stamped with wall-clock and monotonic time."""
-    name = type(event).__name__
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
-    stamp = {
-        "event": words[1:],
-        "time_ns": time.time_ns(),
-        "monotonic_ns": time.monotonic_ns(),
-    }
-    return json.dumps(stamp | asdict(event)).encode() + b"\n"
-
-
-def _nobody() -> None:
-    """Tell nobody anything: the console is not open yet."""
-
-
 class SiteRuntime:
     """One site's process."""
 
@@ -74,17 +64,12 @@ class SiteRuntime:
         self._loop = Loop()
         self._workers = Workers(self._loop)
         self._stop_signal = False
-        self._failed: DeviceError | None = None
         self._store = NvsStore(config.nvs)
-        self._carrier = Carrier(self._store, self._workers, self._fail)
+        self._carrier = Carrier(self._store, self._workers)
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
-        self._hosts = HostServer(self._loop, self._emit)
+        self._hosts = HostServer(self._loop, write_event)
         self._publish: Callable[[], None] = _nobody
-
-    def _emit(self, event: Event) -> None:
-        sys.stderr.buffer.write(event_json(event))
-        sys.stderr.buffer.flush()
 
     # Starting.
 
@@ -94,7 +79,11 @@ class SiteRuntime:
             disk = open_disk(device.disk)
             self._closers.append(disk.close)
             check_disk(device.name, device.kind, disk)
-            self._carrier.add_disk(device.name, disk)
+            sums = None
+            if device.checksums:
+                sums = SumsFile(device.checksums, -(-disk.size_bytes // TRACK_BYTES))
+                self._closers.append(sums.close)
+            self._carrier.add_disk(device.name, disk, sums)
         sizes = {
             device.name: disk.size_bytes
             for device, disk in zip(self.config.devices.values(), self._carrier.disks, strict=True)
@@ -102,10 +91,20 @@ class SiteRuntime:
         superblock = self._store.load()
         self._captures = Captures(self.config.name, self.config.links)
         self._closers.append(self._captures.close)
+        body = superblock.body if superblock else None
+        headers = dict(zip(sizes, self._carrier.sums, strict=True))
+        said = judge(self.config.nvs, body, headers)
         self.processor = Processor(
-            self.config, sizes, self._store.ring_bytes, self._store.map_bytes(), os.urandom
+            self.config,
+            sizes,
+            self._store.ring_bytes,
+            self._store.map_bytes(),
+            os.urandom,
+            said.sums,
         )
-        self._recover(superblock.body if superblock else None)
+        for event in said.events:
+            self.processor.emit(event)
+        self._recover(body, said.lost_body)
         console = Console(self.processor, self._add_status)
         groups = self.processor.groups.values()
         self.processor.audit.keep(groups)
@@ -121,7 +120,7 @@ class SiteRuntime:
             self.processor.track_stores,
             self._carrier.disks,
             self._hosts,
-            self._emit,
+            write_event,
         )
         self._closers.append(self._hosts.close)
         self._watch_signals()
@@ -129,26 +128,38 @@ class SiteRuntime:
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
         sys.stdout.buffer.flush()
 
-    def _recover(self, body: dict[str, Any] | None) -> None:
+    def _recover(self, body: dict[str, Any] | None, lost_body: dict[str, Any] | None) -> None:
         processor = self.processor
-        if body is None:
-            first_start(processor)
-        else:
-            restore(processor, body, self.config.nvs)
         store = self._store
-        start_replay(processor, body, store.read, store.ring_bytes, self.config.nvs)
+        if lost_body is not None:
+            restore(processor, lost_body, self.config.nvs)
+            start_without_journal(processor, body, lost_body)
+        else:
+            if body is None:
+                first_start(processor)
+            else:
+                restore(processor, body, self.config.nvs)
+            start_replay(processor, body, store.read, store.ring_bytes, self.config.nvs)
         while not processor.ready:
-            self._turn(0.01)
+            self._start_turn()
         saved: list[bool] = []
         processor.save_soon(lambda: saved.append(True))
         while not saved:
-            self._turn(0.01)
+            self._start_turn()
+        for sums in self._carrier.sums:
+            if sums is not None and lost_body is not None:
+                sums.mark(None)
+
+    def _start_turn(self) -> None:
+        self._turn(0.01)
+        if self.processor.guard.stop is not None:
+            raise self.processor.guard.stop
 
     def _open_lines(self) -> None:
         now_ns = time.monotonic_ns()
         for name, link in self.config.links.items():
             line = LineEnd(
-                link, self.processor.links[name], self._loop, self._emit, self._captures.taps[name]
+                link, self.processor.links[name], self._loop, write_event, self._captures.taps[name]
             )
             line.open_first(now_ns)
             self._lines[name] = line
@@ -173,9 +184,10 @@ class SiteRuntime:
     def run(self) -> int:
         """Turn until told to stop, then drain."""
         wait_s = 0.0
-        while not self._stop_signal and self._failed is None:
+        guard = self.processor.guard
+        while not self._stop_signal and guard.stop is None:
             wait_s = self._turn(wait_s)
-        if self._failed is not None:
+        if guard.stop is not None:
             return _EXIT_DEVICE
         return self._drain()
 
@@ -209,7 +221,7 @@ class SiteRuntime:
         self._carrier.carry_out(processor, now_ns)
         processor.complete(now_ns)
         self._publish()
-        self._hosts.send(paused=bool(processor.pacing))
+        self._hosts.send(paused=processor.pacing.paused(now_ns))
         if not heard and processor.background_waits():
             return BACKGROUND_WAIT_S
         processor.background(now_ns)
@@ -218,16 +230,10 @@ class SiteRuntime:
         more = False
         for line in self._lines.values():
             more = line.send(now_ns) or more
-        self._captures.flush(self._emit)
+        self._captures.flush(write_event)
         for event in processor.take_events():
-            self._emit(event)
+            write_event(event)
         return 0.0 if more or processor.busy() else self._wait_s()
-
-    def _fail(self, error: DeviceError) -> None:
-        """Stop: without its nonvolatile store a site can promise nothing (W4)."""
-        if self._failed is None:
-            self._failed = error
-            self._emit(DiskFailed(error.uri, "write", error.cause))
 
     def _add_status(self, status: dict[str, Any]) -> None:
         status["hosts"] = self._hosts.counts()
@@ -248,14 +254,15 @@ class SiteRuntime:
         for line in self._lines.values():
             line.close(time.monotonic_ns())
         limit_ns = time.monotonic_ns() + DRAIN_NS
-        while not self.processor.settled() and self._failed is None:
+        guard = self.processor.guard
+        while not self.processor.settled() and guard.stop is None:
             # What a disk refuses stays in the journal, and is written after the next start.
             destage = self.processor.destage
             late = time.monotonic_ns() > limit_ns
             if destage.broken_devices() or (late and destage.refusing_devices()):
                 return _EXIT_DEVICE
             self._turn(0.005)
-        return 0 if self._failed is None else _EXIT_DEVICE
+        return 0 if guard.stop is None and not guard.is_lost else _EXIT_DEVICE
 
     def _sent(self) -> bool:
         """Return whether every copy that can be reached has everything."""
@@ -272,3 +279,7 @@ class SiteRuntime:
         for closer in reversed(self._closers):
             closer()
         self._loop.close()
+
+
+def _nobody() -> None:
+    """Tell nobody anything: the console is not open yet."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.clock import SECOND_NS
+from emulator.copy.kept import to_superblock
+from emulator.node.guard import StoreState
 from emulator.node.requests import NvsSave, ShellRequest
 
 if TYPE_CHECKING:
@@ -47,27 +49,46 @@ class Saving:
 
     def request(self, requests: list[ShellRequest]) -> None:
         """Ask for a save if one is wanted and none is under way."""
-        if not self._wanted or self._under_way or not self._processor.ready:
+        processor = self._processor
+        if not self._wanted or self._under_way or not processor.ready or processor.guard.is_lost:
             return
         self._wanted = False
         self._serving, self._asked = self._asked, []
-        processor = self._processor
         self._under_way = processor.new_number()
         self._last_save_ns = processor.now_ns
-        requests.append(NvsSave(self._under_way, processor.map_pieces(), self._body()))
+        requests.append(NvsSave(self._under_way, processor.map_pieces(), self.body()))
 
-    def _body(self) -> dict[str, object]:
+    def body(self) -> dict[str, object]:
+        """Return what must survive, as the superblock says it."""
         processor = self._processor
         journal = processor.journal
         trim_lsn = self.trim_candidate()
+        for group in processor.groups.values():
+            group.through.reached(
+                processor.destage.needed_lsn([place.site_index for place in group.volumes])
+            )
         empty = trim_lsn == journal.durable_lsn
         return {
             "format": 1,
             "site": processor.config.name,
             "trim_lsn": trim_lsn,
             "trim_chain": journal.durable_chain.hex() if empty else None,
-            "groups": {name: group.to_superblock() for name, group in processor.groups.items()},
+            "disks_lsn": self._disks_lsn(),
+            "battery": processor.guard.state is StoreState.BATTERY_FAILED,
+            "disks": {
+                name: [sums.identity, sums.version]
+                for name, sums in zip(processor.volumes, processor.sums.devices, strict=True)
+                if sums is not None
+            },
+            "groups": {name: to_superblock(group) for name, group in processor.groups.items()},
         }
+
+    def _disks_lsn(self) -> int:
+        """Return from where the disks need the journal; before, others may need it still."""
+        processor = self._processor
+        needed = processor.destage.needed_lsn()
+        durable = processor.journal.durable_lsn
+        return durable if needed is None else min(needed, durable)
 
     def trim_candidate(self) -> int:
         """Return up to where nobody needs the journal any more."""
@@ -75,7 +96,11 @@ class Saving:
         journal = processor.journal
         if not processor.ready:
             return journal.trim_lsn
-        lsns = [journal.durable_lsn, processor.destage.needed_lsn()]
+        lsns = [
+            journal.durable_lsn,
+            processor.destage.needed_lsn(),
+            processor.mending.scanning_lsn,
+        ]
         lsns.extend(group.retained_lsn() for group in processor.groups.values())
         for pair in processor.pairs.values():
             lsns.append(pair.primary.retained_lsn())

@@ -16,9 +16,9 @@ def status_of(processor: Processor) -> dict[str, Any]:
     return {
         "site": processor.config.name,
         "ready": processor.ready,
-        "pacing": processor.pacing,
+        "pacing": processor.pacing.reason,
         "groups": {
-            name: _group(group, processor.pairs.get(name))
+            name: _group(group, processor.pairs.get(name), processor.guard.promise())
             for name, group in processor.groups.items()
         },
         "links": {name: _link(end) for name, end in processor.links.items()},
@@ -32,12 +32,24 @@ def status_of(processor: Processor) -> dict[str, Any]:
             "misses": cache.misses,
             "evictions": cache.evictions,
         },
+        "destage": {
+            "written_tracks": processor.destage.written_tracks,
+            "writes": processor.destage.writes,
+            "runs": processor.destage.runs,
+            "flushes": processor.destage.flushes,
+            "failures": processor.destage.failures,
+        },
+        "repaired_tracks": dict(processor.mending.repaired),
+        "paced_ns": processor.pacing.waited_ns,
         "nvs": {
             "ring_bytes": journal.ring_bytes,
             "used_bytes": journal.used_bytes(),
             "appended_bytes": journal.appended_bytes,
             "entries": journal.entries,
             "saves": processor.saving.saves,
+            "state": processor.guard.state.value,
+            "reason": processor.guard.reason,
+            "at_risk": processor.guard.at_risk(),
         },
         "devices": _devices(processor),
     }
@@ -53,11 +65,15 @@ def _devices(processor: Processor) -> dict[str, Any]:
             "size_bytes": volume.size_bytes,
             "group": volume.group.name,
             "writable": volume.writable(),
+            "write": "through" if volume.write_through or volume.group.write_through else "early",
             "state": "failed" if index in broken else "refuses" if index in refusing else "online",
             "reads": volume.reads,
             "writes": volume.writes,
             "read_bytes": volume.read_bytes,
             "written_bytes": volume.written_bytes,
+            "refused_tracks": len(processor.destage.stuck_tracks(index)),
+            **processor.mending.status(index),
+            "scrub": processor.scrub.status(index),
         }
         for index, volume in enumerate(processor.volumes.values())
     }
@@ -76,13 +92,14 @@ def _geometry(store: TrackStore | None) -> dict[str, int] | None:
     }
 
 
-def _group(group: Group, pair: Pair | None) -> dict[str, Any]:
+def _group(group: Group, pair: Pair | None, promise: str) -> dict[str, Any]:
     position = group.position()
     said: dict[str, Any] = {
         "role": group.role.value,
         "state": group.state.value if group.role is not Role.NONE else "local",
         "reason": group.reason if group.role is not Role.NONE else "",
-        "guarantee": guarantee(
+        "guarantee": promise
+        + guarantee(
             group.role,
             group.state,
             group.ack,
@@ -98,7 +115,7 @@ def _group(group: Group, pair: Pair | None) -> dict[str, Any]:
         "position": position._replace(csn=group.stream.acked.csn).text()
         if group.role is not Role.PRIMARY
         else _proved(group),
-        "waiting_replies": len(group.replies),
+        "waiting_replies": len(group.replies) + len(group.through_replies),
         "lag": group.lag(),
     }
     if pair is not None:

@@ -42,6 +42,13 @@ class Tasks:
         """Tell a generator that its request failed."""
         self._go(task, lambda: task.step.throw(error))
 
+    def answer(self, task: Task, result: object) -> None:
+        """Give a generator the answer to its request, or the error that it ended with."""
+        if isinstance(result, DeviceError):
+            self.fail(task, result)
+        else:
+            self.resume(task, result)
+
     def _go(self, task: Task, verb: _Verb) -> None:
         self.progress += 1
         task.answer = verb

@@ -27,7 +27,13 @@ class Volume:
     """One device of this site; a `BlockVolume`."""
 
     def __init__(
-        self, services: Services, group: Group, place: GroupVolume, *, secondary_reads: bool
+        self,
+        services: Services,
+        group: Group,
+        place: GroupVolume,
+        *,
+        secondary_reads: bool,
+        write_through: bool = False,
     ) -> None:
         self.name = place.name
         self.size_bytes = place.size_bytes
@@ -37,6 +43,8 @@ class Volume:
         self._place = place
         self._base = place.site_index << TRACK_BITS
         self._secondary_reads = secondary_reads
+        self.write_through = write_through
+        self._replies = group.through_replies if write_through else group.replies
         self.reads = 0
         self.writes = 0
         self.read_bytes = 0
@@ -123,7 +131,7 @@ class Volume:
             group.accept_runs(self._place, [(offset, data)])
             self.writes += 1
             self.written_bytes += length
-            group.replies.add(csn, who, cookie)
+            self._replies.add(csn, who, cookie)
         else:
             self._services.start(self._write(offset, data, who, cookie))
 
@@ -158,7 +166,7 @@ class Volume:
         group.accept_runs(self._place, writes)
         self.writes += count
         self.written_bytes += length
-        group.replies.add_many(csn - count + 1, who, cookies)
+        self._replies.add_many(csn - count + 1, who, cookies)
 
     def _write(self, offset: int, data: bytes, who: Requester, cookie: int) -> Step:
         """Accept a write that is unaligned, long, or has to wait."""
@@ -185,7 +193,7 @@ class Volume:
             done += size
         self.writes += 1
         self.written_bytes += length
-        group.replies.add(csn, who, cookie)
+        self._replies.add(csn, who, cookie)
 
     def _edges_and_room(self, offset: int, length: int) -> Asking[dict[int, bytes]]:
         """Wait until a range can be accepted, and return its edges as they are then.
@@ -277,7 +285,7 @@ class Volume:
             else:
                 csn = self._accept(offset, bytes(size), edges)
             offset += size
-        group.replies.add(csn, who, cookie)
+        self._replies.add(csn, who, cookie)
 
     def flush(self, who: Requester, cookie: int) -> None:
         """Answer when every write completed so far survives a loss of power.

@@ -43,11 +43,17 @@ class NvsStore:
         self.size_bytes = os.fstat(self._file).st_size
         self.ring_bytes = ring_bytes(self.size_bytes)
         self._sequence = 0
+        self._battery_failed = False
 
     @property
     def battery(self) -> bool:
         """Whether a write counts without waiting for the medium."""
-        return self.sync_mode == "battery"
+        return self.sync_mode == "battery" and not self._battery_failed
+
+    def set_battery(self, *, good: bool) -> None:
+        """Take note that the battery failed, and bring everything to the medium; or is back."""
+        self._battery_failed = not good
+        self.sync()
 
     def load(self) -> Superblock | None:
         """Return the superblock, or None when the store is new."""

@@ -107,7 +107,11 @@ HEX: Final = frozenset(
 )
 """Fields that say more in hexadecimal, by filter name."""
 
-BODY_KINDS: Final = (layout.RecordKind.CHANGES, layout.RecordKind.RESYNC_TRACKS)
+BODY_KINDS: Final = (
+    layout.RecordKind.CHANGES,
+    layout.RecordKind.RESYNC_TRACKS,
+    layout.RecordKind.FETCHED,
+)
 """Kinds whose records have a body of changes; every other kind carries a JSON text."""
 
 

@@ -51,6 +51,8 @@ class RecordKind(enum.IntEnum):
     RESYNC_TRACKS = 5
     RESYNC_END = 6
     ROLE = 7
+    FETCH = 8
+    FETCHED = 9
 
 
 class ChangeForm(enum.IntEnum):

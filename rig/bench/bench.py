@@ -12,7 +12,7 @@ from emulator.node.config import DeviceConfig, GroupConfig, LinkConfig, SiteConf
 from rig.bench.checks import link_ends, links_between
 from rig.bench.model import BenchFile, SiteTable
 from rig.bench.problems import choose
-from rig.bench.uris import absolute, console_path
+from rig.bench.uris import absolute, checksum_path, console_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,10 @@ class Bench:
                     kind=entry.kind,
                     disk=self._absolute(entry.disk),
                     serve=tuple(map(self._absolute, entry.serve)),
+                    write_through=entry.write == "through",
+                    checksums=checksum_path(entry.disk, entry.checksums, self.path.parent),
+                    verify=entry.verify,
+                    scrub_bytes_per_s=entry.scrub,
                 )
                 for device, entry in table.device.items()
             },

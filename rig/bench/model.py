@@ -4,7 +4,7 @@ Says what each table may hold and of which shape. Leaves to `checks.py` whatever
 than one field, to `problems.py` how it is told, and to `bench.py` what a site makes of it.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -47,6 +47,25 @@ CacheBytes = Annotated[
 ]
 
 
+SCRUB_BYTES_PER_S = 2**20
+"""A terabyte in twelve days, for a hundredth of a processor."""
+
+
+def _scrub_bytes(value: object) -> int:
+    if value == SCRUB_BYTES_PER_S:
+        return SCRUB_BYTES_PER_S
+    if not isinstance(value, str):
+        raise ValueError("write a size per second in quotes, for example '4MiB'")  # noqa: TRY004
+    return size_bytes(value)
+
+
+ScrubBytes = Annotated[
+    int,
+    BeforeValidator(_scrub_bytes),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(B|KiB|MiB|GiB|TiB)$"}),
+]
+
+
 class _Table(BaseModel):
     """What all tables have in common: nothing unknown, nothing converted by guesswork."""
 
@@ -69,6 +88,27 @@ class DeviceTable(_Table):
         default=[],
         description="Where hosts reach it: nbd://host:port/name, nbd+unix:///name?socket=path.",
         examples=[["nbd://127.0.0.1:10810/vol0"]],
+    )
+    write: Literal["early", "through"] = Field(
+        default="early",
+        description="When a host's write can be complete: early, once the nonvolatile store has "
+        "it, or through, once the disk has it.",
+    )
+    verify: bool = Field(
+        default=False,
+        description="Read back from the medium what was written, before the journal lets go of it.",
+    )
+    checksums: str | None = Field(
+        default=None,
+        description="The file that keeps a checksum for every track: file:///path, or none. "
+        "Without this key, raw: images have one beside them (a0.img.sums), other disks none.",
+        examples=["file:///var/tmp/a0.sums"],
+    )
+    scrub: ScrubBytes = Field(
+        default=SCRUB_BYTES_PER_S,
+        description="Bytes per second that are read in the background and held against their "
+        "checksums; a tenth of it while hosts are busy. 0B: never.",
+        examples=["4MiB"],
     )
 
 

@@ -21,6 +21,7 @@ from rig.bench.problems import Problems
 from rig.bench.uris import (
     Claim,
     absolute,
+    checksum_path,
     console_path,
     line_claims,
     path_claim,
@@ -52,6 +53,7 @@ class UriChecker:
             self._read((*path, "console"), site.console, _console_claims)
             for device_name, device in site.device.items():
                 self._check_disk(name, device_name, device)
+                self._check_checksums(name, device_name, device)
             self._check_serves(name, site)
         captures: set[str] = set()
         for name, link in self._file.link.items():
@@ -90,6 +92,17 @@ class UriChecker:
         except (UnavailableError, CannotRunHere) as error:
             self.notes.append(str(error))
         self._read(path, text, _disk_claims)
+
+    def _check_checksums(self, site: str, device: str, table: DeviceTable) -> None:
+        path = ("site", site, "device", device, "checksums")
+        try:
+            found = checksum_path(table.disk, table.checksums, self._folder)
+        except BenchError as error:
+            if table.checksums is not None:  # else it is the disk's, and told there
+                self._problems.add(path, str(error))
+            return
+        if found:
+            self._claim(path, path_claim(found))
 
     def _check_serves(self, name: str, site: SiteTable) -> None:
         """One address may serve many devices of a site, each under a name of its own."""

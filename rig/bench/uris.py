@@ -87,6 +87,26 @@ def console_path(text: str) -> str:
     return uri.path
 
 
+def checksum_path(disk: str, checksums: str | None, folder: Path) -> str:
+    """Return where a device's checksums are kept; empty for nowhere.
+
+    >>> checksum_path("raw:a.img", None, Path("/bench"))
+    '/bench/a.img.sums'
+    >>> checksum_path("mem://64MiB", None, Path("/bench"))
+    ''
+    """
+    if checksums == "none":
+        return ""
+    if checksums is None:
+        if scheme_of(disk) != "raw":
+            return ""
+        return parse_uri(absolute(disk, folder).partition("?")[0], {}).path + ".sums"
+    uri = parse_uri(absolute(checksums, folder), {})
+    if uri.scheme != "file" or uri.authority or not uri.path:
+        uri.refuse("write for example file:///var/tmp/a0.sums, or none")
+    return uri.path
+
+
 def line_claims(text: str) -> list[Claim]:
     """Return what one end of a line occupies."""
     uri = _line(text)

@@ -122,6 +122,23 @@ def run(group: Group, bench: BenchOption = None) -> None:
     _order_primary(_load(bench), "run", group)
 
 
+@app.command()
+def battery(
+    site: Annotated[str, typer.Argument(help="A site of the bench.")],
+    state: Annotated[str, typer.Argument(metavar="failed|restored", help="How it is now.")],
+    bench: BenchOption = None,
+) -> None:
+    """Say that the battery of a site's nonvolatile store has failed, or is good again.
+
+    From `failed` on a write is complete only once its disk has it; what watches the battery
+    calls this.
+    """
+    from rig.host.console import ask
+
+    found = ask(_load(bench).console(site), "battery", state=state)
+    print(f"site {site}: the nonvolatile store is {found['nvs']}")
+
+
 def _load(given: BenchOption) -> "Bench":
     from rig.bench.loader import find_bench, load_bench
 

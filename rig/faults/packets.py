@@ -19,7 +19,7 @@ FLIPS_MAX: Final = 64
 """Flipped bits kept of one packet; more of them are no less detectable."""
 LATE_NS_MAX: Final = 400_000_000
 """How much later than its turn a late packet comes at most."""
-_DIGESTED: Final = (RecordKind.CHANGES, RecordKind.RESYNC_TRACKS)
+_DIGESTED: Final = (RecordKind.CHANGES, RecordKind.RESYNC_TRACKS, RecordKind.FETCHED)
 HISTORY_MAX: Final = 64
 """Packets of a direction kept to be sent once more."""
 

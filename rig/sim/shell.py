@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.channel.blocks import Outcome
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
 from emulator.errors import DeviceError
-from emulator.node.requests import NvsRead, NvsSave, NvsWrite
+from emulator.node.requests import MarkDisks, NvsMode, NvsRead, NvsSave, NvsWrite
 from rig.sim.disk import SimulatedDisk
 from rig.sim.nvs import SimulatedNvs
 from rig.sim.shape import GROUP, LINK, WatchedProcessor, device_name, read_journal, site_config
@@ -165,6 +165,8 @@ class Shell:
                 self.nvs.submit(request)
             elif isinstance(request, NvsSave):
                 self.nvs.submit(request)
+            elif isinstance(request, NvsMode | MarkDisks):
+                processor.completed(request, None, now_ns)
             elif isinstance(request, NvsRead):
                 entries = read_journal(self.nvs.read, self.nvs.ring_bytes, self.nvs.uri, request)
                 processor.completed(request, entries, now_ns)

@@ -142,7 +142,8 @@ class Site(Shell):
 
     def pacing(self) -> str:
         """Return why hosts are paced now; empty when they are not."""
-        return self.processor.pacing
+        pacing = self.processor.pacing
+        return (pacing.reason or "slowed") if pacing.paused(self.scheduler.now_ns) else ""
 
     def open_to_hosts(self) -> bool:
         """Return whether a host can be served now."""

@@ -46,6 +46,8 @@ def test_a_good_file_becomes_what_each_site_needs(tmp_path: Path) -> None:
         kind="fba-512",
         disk=f"raw://{tmp_path}/a0.img",
         serve=(f"nbd+unix:///vol0?socket={tmp_path}/a0.sock", "nbd://127.0.0.1:10810/vol0"),
+        checksums=f"{tmp_path}/a0.img.sums",
+        scrub_bytes_per_s=2**20,
     )
     interfaces = (
         ("A-B/A", "udp://127.0.0.1:7001?peer=127.0.0.1:7002"),

@@ -1,9 +1,19 @@
 """Destage: what is written when, and from where the journal is still needed (W2)."""
 
+import random
+
 from emulator.cache.tracks import ZERO_TRACK, TrackCache, track_key
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import DeviceError
-from emulator.node.destage import DESTAGE_TRACKS, RETRY_NS, WRITES_MAX, ZERO_RUN_TRACKS, Destage
+from emulator.node.destage import (
+    AGE_NS_MAX,
+    DESTAGE_TRACKS,
+    FIND_NS,
+    RETRY_NS,
+    WRITES_MAX,
+    ZERO_RUN_TRACKS,
+    Destage,
+)
 from emulator.node.requests import DiskFlush, DiskWrite
 
 FAILED = DeviceError("mem:", "refuses")
@@ -145,8 +155,104 @@ def test_a_refused_write_is_tried_again_later_and_loses_nothing():
     assert bench.run() == []
     bench.now_ns = RETRY_NS
     (again,) = bench.run()
-    assert again.runs == write.runs
+    assert again.runs == [(TRACK_BYTES, [image(1)])], "in smaller parts"
     assert bench.destage.failures == 1
+
+
+def refuse(bench: Bench, bad: set[int], turns: int = 200) -> set[int]:
+    """Let the disk refuse tracks for a while; return what it took."""
+    taken: set[int] = set()
+    for _ in range(turns):
+        bench.now_ns += FIND_NS
+        for request in bench.run() + bench.flush():
+            if isinstance(request, DiskFlush):
+                bench.done(request)
+                continue
+            tracks = {
+                offset // TRACK_BYTES + number
+                for offset, images in request.runs
+                for number in range(len(images))
+            }
+            bench.done(request, FAILED if tracks & bad else None)
+            taken |= tracks if not tracks & bad else set()
+    return taken
+
+
+def test_one_refused_track_does_not_keep_the_others_from_the_disk():
+    bench = Bench()
+    bench.put(*range(600), lsn=100)
+    assert refuse(bench, {7, 300}) == set(range(600)) - {7, 300}
+    assert sorted(bench.destage.stuck_tracks(0)) == [7, 300]
+    assert bench.destage.refusing_devices() == [0]
+    assert bench.destage.needed_lsn() == 100, "what the disk lacks is never trimmed"
+    assert bench.destage.unwritten_lsn([0]) is None, "their hosts were told"
+    # It takes them again: the tracks reach it, newest contents first of all.
+    bench.put(7, lsn=500, data=image(99))
+    assert bench.destage.unwritten_lsn([0]) == 500
+    assert {7, 300} <= refuse(bench, set(), turns=800)
+    assert bench.destage.settled()
+    assert bench.destage.refusing_devices() == []
+
+
+def test_a_disk_that_refuses_everything_is_not_asked_without_end():
+    bench = Bench()
+    bench.put(*range(500), lsn=100)
+    asked = 0
+    for _ in range(2000):
+        bench.now_ns += FIND_NS
+        for request in bench.run():
+            asked += 1
+            bench.done(request, FAILED)
+    assert asked < 2000
+    assert bench.destage.needed_lsn() == 100
+
+
+def test_a_disk_that_hosts_wait_for_is_written_and_flushed_at_once():
+    bench = Bench(volumes=2)
+    bench.destage.write_through(1)
+    bench.put(1, lsn=100)
+    bench.put(1, lsn=200, volume=1)
+    bench.destage.run(0, pressed=False)
+    (write,) = bench.take()
+    assert write.device == 1
+    bench.done(write)
+    bench.destage.flush(everywhere=False)
+    (flush,) = bench.take()
+    assert flush.device == 1
+    assert bench.destage.unwritten_lsn([1]) == 200
+    bench.done(flush)
+    assert bench.destage.unwritten_lsn([1]) is None
+    bench.destage.write_early(1)
+    bench.put(2, lsn=300, volume=1)
+    bench.destage.run(0, pressed=False)
+    assert bench.take() == []
+
+
+def test_a_track_takes_its_neighbours_along():
+    """The oldest go first, in runs: a disk writes a run at the cost of a track."""
+    bench = Bench(tracks=4000)
+    order = list(range(2000))
+    random.Random(1).shuffle(order)
+    bench.put(*order)
+    writes = bench.run()
+    for write in writes:
+        assert len(write.runs) == 1
+        assert len(write.runs[0][1]) == DESTAGE_TRACKS
+    first = writes[0].runs[0][0] // TRACK_BYTES
+    assert first <= order[0] < first + DESTAGE_TRACKS
+
+
+def test_hosts_that_never_rest_do_not_keep_a_track_from_the_disk_for_ever():
+    bench = Bench()
+    assert not bench.destage.too_old(AGE_NS_MAX, 100)
+    bench.put(1, lsn=50)
+    assert not bench.destage.too_old(2 * AGE_NS_MAX - 1, 200)
+    assert bench.destage.too_old(2 * AGE_NS_MAX, 200)
+    (write,) = bench.run()
+    bench.done(write)
+    (flush,) = bench.flush()
+    bench.done(flush)
+    assert not bench.destage.too_old(2 * AGE_NS_MAX, 200)
 
 
 def test_a_refused_write_takes_what_was_written_meanwhile():

@@ -148,7 +148,7 @@ class Story:
         for _ in range(self.dice.randrange(1, 6)):
             if self.primary is not self.host.site or len(self.host.open) > 40:
                 break
-            if self.primary.processor.pacing:
+            if self.primary.processor.pacing.paused(self.world.now_ns):
                 break
             self.write()
         self.world.rest(self.dice.random())
@@ -166,7 +166,7 @@ class Story:
                 offset = self.dice.randrange(SIZE[volume] - length + 1)
                 if self.dice.random() < 0.1:
                     self.host.zero(volume, 0, SIZE[volume])
-                elif not self.primary.processor.pacing:
+                elif not self.primary.processor.pacing.paused(self.world.now_ns):
                     self.host.write(volume, offset, self.dice.randbytes(length))
             self.world.rest(self.dice.random() * 10)
         if down:
@@ -307,7 +307,7 @@ class Story:
             words.append(
                 f"{site.config.name}: {group.role} {group.state} {group.reason!r} csn {group.csn} "
                 f"acked {group.stream.acked.csn} applied {group.stream.applied_csn} frozen "
-                f"{group.frozen} pacing {site.processor.pacing!r} "
+                f"{group.frozen} pacing {site.processor.pacing.reason!r} "
                 f"dirty {len(site.processor.cache.dirty)} stopped {group.stopped!r} "
                 f"map {group.map_mode} copy {group.copy_number} "
                 f"consistent {group.consistent} link {site.processor.links['A-B'].machine.state}"

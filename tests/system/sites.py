@@ -65,6 +65,7 @@ class Site:
         self.name = name
         self.bench = bench
         self.image = folder / f"{name.lower()}.img"
+        self.sums = folder / f"{name.lower()}.img.sums"
         self.nvs = folder / f"{name.lower()}.nvs"
         self.console = folder / f"{name.lower()}.console"
         self.socket = folder / f"{name.lower()}.sock"
@@ -223,7 +224,8 @@ class TwoSites:
                 f'nvs = "file://{site.nvs}?size={nvs}&sync={keys["sync"]}"\n'
                 f'console = "unix://{site.console}"\n'
                 f'[site.{site.name}.device.vol0]\nkind = "fba-512"\ndisk = "raw://{site.image}"\n'
-                f'serve = ["{site.uri}"]'
+                f'serve = ["{site.uri}"]\n'
+                f"{keys.get('device', '')}"
             )
         rows.append(
             f'[link.A-B]\na = "{self.line[0]}"\nb = "{self.line[1]}"\nlab_plaintext = true\n'

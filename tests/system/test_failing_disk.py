@@ -37,8 +37,8 @@ def test_a_disk_that_refuses_writes(two_sites):
     bench.finish()
 
 
-def test_a_store_that_refuses_writes_ends_the_site(two_sites):
-    """Without its store a site promises nothing: no write is acknowledged from then on (W4)."""
+def test_store_and_disk_that_refuse_writes_together(two_sites):
+    """Nothing can be kept anywhere: no write is acknowledged from then on, and the site stops."""
     bench = two_sites()
     bench.start("A")
     with connect_nbd(bench.a.uri) as volume:

@@ -1,0 +1,82 @@
+"""What the processor does about parts that fail: the store's answers, disks that refuse, suspects.
+
+Gathers small duties between the store's guard, the destage and the groups, so that the
+processor's turn stays short.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.channel.blocks import Outcome
+from emulator.errors import DeviceError
+from emulator.node.requests import MarkDisks, NvsMode, NvsSave, NvsWrite
+
+if TYPE_CHECKING:
+    from emulator.copy.group import Group
+    from emulator.node.processor import Processor
+
+
+class Care:
+    """Duties of the processor when something fails."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._devices: dict[str, list[int]] = {
+            name: [place.site_index for place in group.volumes]
+            for name, group in processor.groups.items()
+        }
+        processor.reading.suspects = {}
+        for device, volume in enumerate(processor.volumes.values()):
+            if volume.write_through:
+                processor.destage.write_through(device)
+        for pair in processor.pairs.values():
+            pair.fetching.read = processor.reading.look
+
+    def started(self) -> None:
+        """Take note that the journal was replayed: from now on what does not fit is damaged."""
+        self._processor.reading.suspects = None
+
+    def store_answered(
+        self, request: NvsWrite | NvsSave | NvsMode | MarkDisks, result: object
+    ) -> None:
+        """Take the nonvolatile store's answer, or the checksum files' to a mark."""
+        processor = self._processor
+        guard = processor.guard
+        error = result if isinstance(result, DeviceError) else None
+        if isinstance(request, MarkDisks):
+            guard.disks_marked(error)
+            if guard.marked and processor.write_under_way():
+                processor.nvs_written()
+            return
+        if error is not None:
+            guard.lost(error)
+        if isinstance(request, NvsWrite):
+            if processor.write_under_way(request.number) and (not guard.is_lost or guard.marked):
+                processor.nvs_written()
+        elif isinstance(request, NvsSave) and not guard.is_lost:
+            processor.saving.saved(request)
+
+    def look_at_disks(self) -> None:
+        """See what has reached the disks, and tell hosts of what did not."""
+        processor = self._processor
+        destage = processor.destage
+        refused, destage.refused = destage.refused, []
+        broken = destage.broken_devices()
+        for name, group in processor.groups.items():
+            if not group.through.exact:
+                continue
+            devices = self._devices[name]
+            if not processor.guard.is_lost or processor.guard.marked:
+                group.through.reached(destage.unwritten_lsn(devices))
+            if any(device in devices for device in (*refused, *broken)):
+                _refuse(group)
+        processor.guard.look()
+
+
+def _refuse(group: Group) -> None:
+    """Tell the hosts that wait for their disk that it failed."""
+    group.release()
+    group.through_replies.refuse(Outcome.DEVICE)
+    if group.write_through:
+        group.replies.refuse(Outcome.DEVICE)
