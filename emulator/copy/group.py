@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
+from emulator.copy.batch import Batch
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.exposure import Exposure
 from emulator.copy.levels import AckLevel, OnLinkLoss
@@ -24,7 +25,7 @@ from emulator.copy.through import Through
 from emulator.events import PairChanged
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import encode_part, encode_run, encode_zeros
-from emulator.wire.checksum import CHAIN_NONE, Buffer
+from emulator.wire.checksum import CHAIN_NONE
 
 # One journal entry carries at most this much, so that it fits a small ring with room to spare.
 ENTRY_BYTES_MAX = 1 << 20
@@ -49,19 +50,6 @@ class GroupVolume:
     def site_key(self, group_key: int) -> int:
         """Return the cache's key for a key of the group."""
         return group_key + ((self.site_index - self.index) << TRACK_BITS)
-
-
-class _Batch:
-    """Host writes that will be one journal entry."""
-
-    __slots__ = ("changes", "csn_first", "csn_last", "parts", "size_bytes")
-
-    def __init__(self, csn_first: int) -> None:
-        self.csn_first = csn_first
-        self.csn_last = csn_first
-        self.changes = 0
-        self.parts: list[Buffer] = []
-        self.size_bytes = 0
 
 
 class Group:
@@ -119,7 +107,7 @@ class Group:
         self.exposure = Exposure()
         self.host_writes = 0
         self.host_bytes = 0
-        self._batches: list[_Batch] = []
+        self._batches: list[Batch] = []
         self._reserved_bytes = 0
         self._writing_csn = 0
         self._suspension_saved = True
@@ -151,7 +139,7 @@ class Group:
         self._reserved_bytes += reserved
         self.services.journal.reserved_bytes += reserved
         if begin:
-            batches.append(_Batch(self.csn + 1))
+            batches.append(Batch(self.csn + 1))
         self.csn = csn = self.csn + writes
         batches[-1].csn_last = csn
         return csn

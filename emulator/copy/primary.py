@@ -16,8 +16,8 @@ from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
 from emulator.events import CopyProgress, JournalOverflow
+from emulator.record.body import canonical_body
 from emulator.record.changes import RecordHead, encode_head, record_chain
-from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import CHAIN_NONE
 from emulator.wire.layout import RecordKind
 

@@ -21,6 +21,7 @@ from emulator.copy.states import PairState, Signal
 from emulator.errors import PeerError
 from emulator.events import CopyProgress, RecordRejected
 from emulator.nvs.journal import EntryKind
+from emulator.record.body import canonical_body
 from emulator.record.changes import (
     RECORD_HEAD_BYTES,
     BadRecordError,
@@ -30,7 +31,6 @@ from emulator.record.changes import (
     encode_head,
     record_chain,
 )
-from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import CHAIN_NONE, Buffer
 from emulator.wire.layout import RecordKind
 

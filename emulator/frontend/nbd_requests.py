@@ -27,16 +27,16 @@ from emulator.frontend.nbd_replies import (
     status_chunk,
     whole_read,
 )
-from emulator.frontend.nbd_rules import CHANGES, OpenExport, Refusal, refusal, refused_by_volume
-
-REQUESTS_MAX = 256
-"""Requests taken whose replies have not left yet; clients keep 16 to 128 under way."""
-
-BYTES_MAX = 64 << 20
-"""What those may carry: two of the largest, so that one can arrive while one is under way."""
-
-STATUS_BYTES_MAX = 64 << 20
-# A volume may have to look at each track to tell its status; the client asks on from there.
+from emulator.frontend.nbd_rules import (
+    BYTES_MAX,
+    CHANGES,
+    REQUESTS_MAX,
+    STATUS_BYTES_MAX,
+    OpenExport,
+    Refusal,
+    refusal,
+    refused_by_volume,
+)
 
 _WRITE_HEAD = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.WRITE)
 _READ_HEAD = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.READ)

@@ -11,6 +11,15 @@ from emulator.channel.blocks import Outcome
 from emulator.frontend.nbd_protocol import PAYLOAD_BYTES_MAX, Command, CommandFlag, Errno
 from emulator.units import size_text
 
+REQUESTS_MAX = 256
+"""Requests taken whose replies have not left yet; clients keep 16 to 128 under way."""
+
+BYTES_MAX = 64 << 20
+"""What those may carry: two of the largest, so that one can arrive while one is under way."""
+
+STATUS_BYTES_MAX = 64 << 20
+# A volume may have to look at each track to tell its status; the client asks on from there.
+
 CHANGES = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
 _NO_SPACE = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 

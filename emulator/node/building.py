@@ -107,6 +107,7 @@ def _group(
 ) -> Group:
     group = Group(services, row.name, row.number, row.link, places, maps, row.ack, row.on_link_loss)
     group.role = Role.PRIMARY if row.starts_as_primary else Role.SECONDARY
+    group.stream.gather_ns = row.gather_ns
     return group
 
 

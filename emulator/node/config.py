@@ -3,8 +3,17 @@
 from dataclasses import dataclass, field
 
 from emulator.copy.levels import AckLevel, OnLinkLoss
+from emulator.copy.stream import GATHER_NS
 
-__all__ = ["AckLevel", "DeviceConfig", "GroupConfig", "LinkConfig", "OnLinkLoss", "SiteConfig"]
+__all__ = [
+    "GATHER_NS",
+    "AckLevel",
+    "DeviceConfig",
+    "GroupConfig",
+    "LinkConfig",
+    "OnLinkLoss",
+    "SiteConfig",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class GroupConfig:
     ack: AckLevel = AckLevel.NVS
     on_link_loss: OnLinkLoss = OnLinkLoss.CONTINUE
     secondary_reads: bool = False
+    gather_ns: int = GATHER_NS
+    """How long at most the writes of a busy host are gathered into one epoch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ class Bench:
             ack=copy.ack,
             on_link_loss=copy.on_link_loss,
             secondary_reads=copy.secondary_reads,
+            gather_ns=copy.gather,
         )
 
     def _ends(self, link: str) -> tuple[str, str]:

@@ -19,12 +19,16 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from emulator.node.config import AckLevel, OnLinkLoss
+from emulator.clock import SECOND_NS
+from emulator.node.config import GATHER_NS, AckLevel, OnLinkLoss
 from emulator.nvs.areas import MAPS_MAX
-from emulator.units import size_bytes, size_text
+from emulator.units import duration_ns, duration_text, size_bytes, size_text
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
 """32 is what a HELLO packet has room for, and what still fits a table on a terminal."""
+
+GATHER_NS_MAX = 60 * SECOND_NS
+"""What a longer gathering would save is little beside what it would leave to be lost."""
 
 CACHE_BYTES_MIN = 2**20
 """Room for the tracks that are on their way at one moment; with less, writes only wait."""
@@ -39,7 +43,21 @@ def _cache_bytes(value: object) -> int:
     return size
 
 
+def _gather_ns(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("write a duration in quotes, for example '1s'")  # noqa: TRY004  pydantic
+    gather_ns = duration_ns(value)
+    if gather_ns > GATHER_NS_MAX:
+        raise ValueError(f"too long; give at most {duration_text(GATHER_NS_MAX)}")
+    return gather_ns
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+GatherNs = Annotated[
+    int,
+    BeforeValidator(_gather_ns),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ns|us|ms|s|min|h)$"}),
+]
 CacheBytes = Annotated[
     int,
     BeforeValidator(_cache_bytes),
@@ -184,6 +202,11 @@ class CopyTable(_Table):
         default=OnLinkLoss.CONTINUE,
         strict=False,
         description="What the primary does with writes while the link is down.",
+    )
+    gather: GatherNs = Field(
+        default=GATHER_NS,
+        description="How long at most the writes of a busy host are gathered before they are sent.",
+        examples=["1s"],
     )
     secondary_reads: bool = Field(
         default=False, description="Whether hosts may read the copy at the target site."

@@ -23,6 +23,8 @@ BAD = {
         '"remote-nvm"',
         '41: copy.g1.ack = "remote-nvm": did you mean "remote-nvs"?',
     ),
+    "gathering": ('gather = "250ms"', 'gather = "250"', '43: copy.g1.gather = "250": '),
+    "gathering too long": ('gather = "250ms"', 'gather = "2h"', "too long; give at most"),
     "name of a site": ("[site.B]", '[site."B b"]', '15: site."B b": a name has up to 32 letters'),
     "name too long": ("[copy.g0]", f"[copy.{'g' * 33}]", "a name has up to 32"),
     "partial copy": (

@@ -43,5 +43,6 @@ target = "A"
 volumes = [{ source = "log7", target = "log" }]
 ack = "remote-nvs"
 on_link_loss = "hold"
+gather = "250ms"
 secondary_reads = true
 """

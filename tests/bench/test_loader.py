@@ -60,7 +60,16 @@ def test_a_good_file_becomes_what_each_site_needs(tmp_path: Path) -> None:
     }
     assert site.groups["g0"] == GroupConfig("g0", 0, "A-B", "B", True, ("vol0",))
     assert site.groups["g1"] == GroupConfig(
-        "g1", 1, "A-B", "B", False, ("log",), AckLevel.REMOTE_NVS, OnLinkLoss.HOLD, True
+        "g1",
+        1,
+        "A-B",
+        "B",
+        False,
+        ("log",),
+        AckLevel.REMOTE_NVS,
+        OnLinkLoss.HOLD,
+        True,
+        250_000_000,
     )
 
 

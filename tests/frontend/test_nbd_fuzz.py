@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from emulator.frontend.nbd import NbdSession
 from emulator.frontend.nbd_options import OPTION_BYTES_MAX
 from emulator.frontend.nbd_protocol import CLIENT_FLAGS, OPTION, PAYLOAD_BYTES_MAX, Command, Option
-from emulator.frontend.nbd_requests import REQUESTS_MAX
+from emulator.frontend.nbd_rules import REQUESTS_MAX
 from tests.frontend.memory_volume import MemoryVolume
 from tests.frontend.nbd_host import Host, context_data, name_data, option, replies, request
 

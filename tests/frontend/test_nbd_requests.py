@@ -9,7 +9,7 @@ from emulator.frontend.nbd_protocol import (
     Command,
     CommandFlag,
 )
-from emulator.frontend.nbd_requests import STATUS_BYTES_MAX
+from emulator.frontend.nbd_rules import STATUS_BYTES_MAX
 from tests.frontend.memory_volume import MemoryVolume
 from tests.frontend.nbd_host import (
     Host,

@@ -14,7 +14,7 @@ from emulator.frontend.nbd_protocol import (
     CommandFlag,
     Errno,
 )
-from emulator.frontend.nbd_requests import BYTES_MAX, REQUESTS_MAX
+from emulator.frontend.nbd_rules import BYTES_MAX, REQUESTS_MAX
 from tests.frontend.memory_volume import MemoryVolume
 from tests.frontend.nbd_host import (
     Host,

@@ -16,6 +16,7 @@ from emulator.copy.group import GroupVolume
 from emulator.copy.incoming import Incoming, StopApplyError
 from emulator.copy.stream import HOST_ENTRY, replay_into
 from emulator.record import epoch as epoch_module
+from emulator.record.body import canonical_body
 from emulator.record.changes import (
     RECORD_HEAD_BYTES,
     Delta,
@@ -26,7 +27,7 @@ from emulator.record.changes import (
     encode_zeros,
     record_chain,
 )
-from emulator.record.epoch import Epoch, canonical_body
+from emulator.record.epoch import Epoch
 from emulator.wire.checksum import CHAIN_NONE
 
 TRACKS = 9
