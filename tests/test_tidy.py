@@ -23,7 +23,7 @@ LONG_FILES: dict[str, str] = {
     "emulator/copy/primary.py": "deciding, replaying, copying and overflow share one session",
     "emulator/copy/secondary.py": "from a record to its confirmation in one walk (O3, O7)",
     "emulator/copy/stream.py": "what is kept, closed, sent and confirmed is one queue",
-    "emulator/frontend/nbd_requests.py": "what is taken and what is answered share what is under way",
+    "emulator/frontend/nbd_requests.py": "requests taken and answered share what is under way",
     "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
     "emulator/node/processor.py": "one turn is read in one place",
     "emulator/node/volume.py": "reading, writing and zeroing share the edges of tracks",
