@@ -15,6 +15,7 @@ from emulator.copy.messages import decode_text, encode_text, number
 from emulator.copy.services import Asking, Until
 from emulator.copy.states import Role
 from emulator.errors import DeviceError, PeerError
+from emulator.record.body import canonical_body
 from emulator.record.changes import (
     RECORD_HEAD_BYTES,
     BadRecordError,
@@ -25,7 +26,6 @@ from emulator.record.changes import (
     encode_head,
     record_chain,
 )
-from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import CHAIN_NONE
 from emulator.wire.layout import RecordKind
 

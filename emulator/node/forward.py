@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.nvs.journal import EntryKind
+from emulator.record.body import canonical_body
 from emulator.record.changes import RecordHead, encode_head
-from emulator.record.epoch import canonical_body
 from emulator.wire.checksum import CHAIN_NONE
 
 if TYPE_CHECKING:
