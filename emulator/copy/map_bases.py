@@ -33,14 +33,22 @@ class MapBases:
         """
         return any(row == (copy_number or row[0], csn, chain) for row in self._rows)
 
+    def rules_out(self, csn: int) -> bool:
+        """Return whether a whole copy at `csn` that `cover` does not know has a history of its own.
+
+        Every position that this site's changes can have brought a whole copy to is among those
+        noted first; only one that went back behind all of them could be another.
+        """
+        return bool(self._rows) and csn >= self._rows[0][1]
+
     def note(self, copy_number: int, known: Mapping[int, bytes]) -> None:
         """Add the positions, csn to chain hash, of one copying or of the stream without one.
 
         Those noted first stay: if nothing has reached the other site since, it is still there.
         """
         rows = [(copy_number, csn, known[csn]) for csn in sorted(known)]
-        # What was confirmed, and the newest: the other site was mostly close behind.
-        self._rows = self._rows[:POSITIONS_MAX] + rows[:1] + rows[1:][1 - POSITIONS_MAX :]
+        # What was confirmed, and what may have been sent since; the rest has never left this site.
+        self._rows = self._rows[:POSITIONS_MAX] + rows[:POSITIONS_MAX]
 
     def text(self) -> str:
         """Return the positions as the superblock keeps them."""

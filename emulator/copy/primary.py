@@ -118,7 +118,7 @@ class Primary:
             self.services.start(self._copy(session))
         else:
             # Bits say what the other site lacks only if its copy is the one they were kept for.
-            trusted = (
+            trusted = verdict is not Ancestry.EMPTY and (
                 (verdict in _CAN_REPLAY and not mid_copy)
                 or self._at_base(peer)
                 or (
@@ -139,8 +139,18 @@ class Primary:
             peer.position,
             complete=not group.map_mode,
         )
-        # A copying that never reached the other site may have begun at the csn where that stands.
-        return Ancestry.TRIMMED if found is Ancestry.FORK and self._at_base(peer) else found
+        if found is Ancestry.FORK and self._at_base(peer):
+            # A copying that never reached the other site may have begun where that stands.
+            return Ancestry.TRIMMED
+        if found in (Ancestry.FORK, Ancestry.AHEAD) and not peer.consistent:
+            # It was being copied, from what this site has lost since: that is no copy to protect.
+            return Ancestry.EMPTY
+        if found is Ancestry.TRIMMED and group.map_mode and peer.consistent:
+            # The journal that could prove a fork is gone; where the other site may stand is kept.
+            bases, csn = group.map_bases, peer.position.csn
+            if bases.rules_out(csn) and not self._at_base(peer):
+                return Ancestry.FORK
+        return found
 
     def _at_base(self, peer: PeerPosition) -> bool:
         position = peer.position
@@ -349,13 +359,16 @@ class Primary:
     def _overflow_and_restart(self, reason: str) -> Step:
         group = self.group
         self.services.emit(JournalOverflow(group.name, group.csn, reason))
-        group.signal(Signal.OVERFLOWED, reason)
+        refused = group.state is PairState.REFUSED
+        if not refused:
+            # A refusal stays until an operator decides (R5).
+            group.signal(Signal.OVERFLOWED, reason)
         # Whatever copies or negotiates now works on a map that is about to change.
         self._session += 1
         session = self._session
         self._unconfirmed.clear()
         yield from self._overflow_steps()
-        if session != self._session or self.peer is None or group.suspended:
+        if session != self._session or self.peer is None or group.suspended or refused:
             return
         if self._fits:
             yield from self._begin_copy(session, Ancestry.TRIMMED, everything=False)

@@ -82,14 +82,15 @@ def start_replay(
     processor: Processor, body: dict[str, Any] | None, read: Read, ring_bytes: int, uri: str
 ) -> None:
     """Begin to replay the journal from where the superblock says; `ready` when it has ended."""
-    trim_lsn, chain = 0, CHAIN_NONE.hex()
+    trim_lsn, chain, durable_lsn = 0, CHAIN_NONE.hex(), 0
     if body is not None:
         trim_lsn, chain = body["trim_lsn"], body["trim_chain"]
+        durable_lsn = body.get("durable_lsn", 0)
     recovery = Recovery(
         read, ring_bytes, trim_lsn, uri, None if chain is None else bytes.fromhex(chain)
     )
     processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
-    processor.start(Replay(processor, recovery, uri).run())
+    processor.start(Replay(processor, recovery, uri, durable_lsn).run())
 
 
 def start_without_journal(
@@ -126,10 +127,13 @@ def start_without_journal(
 class Replay:
     """Replays the journal into a processor."""
 
-    def __init__(self, processor: Processor, recovery: Recovery, uri: str) -> None:
+    def __init__(
+        self, processor: Processor, recovery: Recovery, uri: str, durable_lsn: int
+    ) -> None:
         self._processor = processor
         self._recovery = recovery
         self._uri = uri
+        self._durable_lsn = durable_lsn
         self._groups: dict[int, Group] = {
             group.number: group for group in processor.groups.values()
         }
@@ -150,9 +154,21 @@ class Replay:
             except BadRecordError as error:
                 raise CorruptError(self._uri, f"entry at lsn {entry.head.lsn}: {error}") from error
             yield Until(lambda: not processor.cache.full())
+        self._refuse_lost_tail()
         journal = self._recovery.journal()
         processor.adopt_journal(journal)
         processor.emit(Recovered(entries, journal.used_bytes(), self._recovery.torn))
+
+    def _refuse_lost_tail(self) -> None:
+        """Refuse a journal that ends before what the superblock knows to have been durable (W3)."""
+        end_lsn = self._recovery.tail_lsn
+        if end_lsn < self._durable_lsn:
+            raise CorruptError(
+                self._uri,
+                f"the journal ends at lsn {end_lsn}, but was durable up to lsn {self._durable_lsn} "
+                f"once: its end is lost, and with it writes that hosts were told are complete. "
+                f"Restore the store, or copy the volume back from the other site",
+            )
 
     def _entry(self, group: Group, entry: Entry) -> Step:
         kind = entry.head.kind

@@ -72,6 +72,7 @@ class Saving:
             "format": 1,
             "site": processor.config.name,
             "trim_lsn": trim_lsn,
+            "durable_lsn": journal.durable_lsn,
             "trim_chain": journal.durable_chain.hex() if empty else None,
             "disks_lsn": self._disks_lsn(),
             "battery": processor.guard.state is StoreState.BATTERY_FAILED,

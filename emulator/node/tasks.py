@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from emulator.copy.services import Request, Step, Until
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError
 
 Ask = Callable[[Request, "Task"], None]
 _Verb = Callable[[], Request]
@@ -63,6 +63,9 @@ class Tasks:
                 self._run(task, run)
         except StopIteration:
             return
+        except CorruptError:
+            # Not a refusal that passes: going on would lose data (W3), so it ends the site.
+            raise
         except DeviceError as error:
             self._failed(error)
         finally:

@@ -37,6 +37,12 @@ def sim(
     marks: Annotated[
         bool, typer.Option("--marks", help="Fail if a branch was reached in no run.")
     ] = False,
+    account: Annotated[
+        bool, typer.Option("--account", help="Print what was injected beside what was counted.")
+    ] = False,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="Measure how fast the simulator is, and nothing else.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for schedules of runs that failed.")] = Path(
         "runs"
     ),
@@ -45,6 +51,9 @@ def sim(
     """Run simulated worlds, each with the faults its seed chooses, and check every rule."""
     from rig.sim.campaign import outcomes, summary_of
 
+    if bench:
+        _bench(as_json=as_json)
+        return
     chosen = _seeds(seeds, seed)
     jobs = jobs or min(os.cpu_count() or 1, max(1, len(chosen) // 20))
     summary = summary_of(_told(outcomes(chosen, writes, jobs), out, quiet=as_json))
@@ -55,12 +64,46 @@ def sim(
             number for number in chosen if summary.digests[number] != again.digests[number]
         ]
     _print(summary, digest=digest, differing=differing if twice else None, as_json=as_json)
+    if account:
+        _account(summary, as_json=as_json)
     if summary.violations:
         raise CheckFailed(f"{sum(summary.violations.values())} of {summary.seeds} runs failed")
     if differing:
         raise CheckFailed(f"seeds {differing} came out differently the second time")
     if marks and summary.missed_marks():
         raise CheckFailed(f"no run has reached: {', '.join(summary.missed_marks())}")
+
+
+def _bench(*, as_json: bool) -> None:
+    from rig.sim.bench import measure
+
+    found = measure()
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("figure", "value", "goal", "times the goal"),
+        [(name, row["value"], row["goal"], row["ratio"]) for name, row in found["figures"].items()],
+    )
+
+
+def _account(summary: "Summary", *, as_json: bool) -> None:
+    """Print the books; that both sides agree was checked in each run."""
+    facts = summary.facts
+    rows = [
+        (
+            "damaged packets",
+            facts["damaged_arrived"],
+            facts["damaged_rejected"],
+            facts["damaged_unread"],
+        ),
+        ("errors of disks", facts["disk_errors_happened"], facts["disk_errors_reported"], 0),
+    ]
+    if not as_json:
+        print_table(("what", "reached a site", "counted there", "lost with the site"), rows)
+    wrong = [what for what, reached, counted, lost in rows if reached != counted + lost]
+    if wrong and not summary.violations:
+        raise CheckFailed(f"the books do not balance: {', '.join(wrong)}")
 
 
 def _seeds(seeds: str, seed: int | None) -> range:

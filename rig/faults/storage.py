@@ -24,6 +24,16 @@ class DiskRates:
     read_error: float = 0.0
     flush_error: float = 0.0
     slow: float = 0.0
+    latent: float = 0.0
+    """A sector can no more be read, until it is written again."""
+    rot: float = 0.0
+    """A byte of what is read has changed on the medium, and nobody says so."""
+    lost: float = 0.0
+    """A write is reported done and was not done."""
+    misdirected: float = 0.0
+    """A write lands elsewhere."""
+    lie: float = 0.0
+    """A flush is reported done; what it should have flushed goes with the power."""
 
 
 class DiskChance:
@@ -33,25 +43,45 @@ class DiskChance:
         self._rates = rates
         self._dice = dice
 
-    def _draw(self, error: float) -> Drawn | None:
+    def _draw(self, *kinds: tuple[str, float]) -> Drawn | None:
         at = self._dice.random()
-        if at < error:
-            return "error", ()
-        if at < error + self._rates.slow:
-            return "slow", (2 + self._dice.randrange(50),)
+        for kind, rate in kinds:
+            if at < rate:
+                return kind, self._figures(kind)
+            at -= rate
         return None
+
+    def _figures(self, kind: str) -> tuple[int, ...]:
+        if kind == "slow":
+            return (2 + self._dice.randrange(50),)
+        if kind in ("latent", "rot", "misdirected"):
+            return (self._dice.getrandbits(32),)
+        return ()
 
     def write(self, _size_bytes: int) -> Drawn | None:
         """Return what befalls a write."""
-        return self._draw(self._rates.write_error)
+        rates = self._rates
+        return self._draw(
+            ("error", rates.write_error),
+            ("slow", rates.slow),
+            ("lost", rates.lost),
+            ("misdirected", rates.misdirected),
+        )
 
     def read(self, _size_bytes: int) -> Drawn | None:
         """Return what befalls a read."""
-        return self._draw(self._rates.read_error)
+        rates = self._rates
+        return self._draw(
+            ("error", rates.read_error),
+            ("slow", rates.slow),
+            ("latent", rates.latent),
+            ("rot", rates.rot),
+        )
 
     def flush(self, _size_bytes: int) -> Drawn | None:
         """Return what befalls a flush."""
-        return self._draw(self._rates.flush_error)
+        rates = self._rates
+        return self._draw(("error", rates.flush_error), ("slow", rates.slow), ("lie", rates.lie))
 
 
 def sectors(pieces: Iterable[Piece]) -> list[Piece]:

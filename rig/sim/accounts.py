@@ -18,6 +18,19 @@ AGAIN_PER_SESSION: Final = 300
 """A link that comes up again may have a whole window out that nobody acknowledged."""
 
 
+def facts(sites: list[Site], ways: list[Way], disk_failures: dict[str, int]) -> dict[str, int]:
+    """Return both sides of the books, for the sums of a campaign."""
+    return {
+        "damaged_arrived": sum(way.received_damaged for way in ways),
+        "damaged_rejected": sum(
+            site.totals.get(f"rejected_{word}", 0) for site in sites for word in DAMAGE_WORDS
+        ),
+        "damaged_unread": sum(site.unread_damaged for site in sites),
+        "disk_errors_happened": sum(site.disk_errors for site in sites),
+        "disk_errors_reported": sum(disk_failures.values()),
+    }
+
+
 def balance(sites: list[Site], ways: list[Way], disk_failures: dict[str, int]) -> None:
     """Compare what was injected with what was counted; raise Violation where they differ."""
     for site in sites:

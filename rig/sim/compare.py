@@ -9,15 +9,22 @@ from emulator.channel.blocks import TRACK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from emulator.node.processor import Processor
     from rig.sim.history import Images
 
 
 def first_difference(
-    processor: Processor, disks: Sequence[bytearray], expected: Images
+    processor: Processor,
+    disks: Sequence[bytearray],
+    expected: Images,
+    unknown: AbstractSet[tuple[int, int]] = frozenset(),
 ) -> tuple[int, int] | None:
-    """Return the first (volume, track) whose newest contents are not the expected ones."""
+    """Return the first (volume, track) whose newest contents are not the expected ones.
+
+    Those of `unknown` tracks may be anything.
+    """
     peek = processor.cache.peek
     for volume, image in enumerate(expected):
         # Slices of bytes are compared as blocks of memory; views would be, byte for byte.
@@ -29,6 +36,6 @@ def first_difference(
                 differs = disk[start : start + TRACK_BYTES] != wanted
             else:
                 differs = cached[: len(wanted)] != wanted
-            if differs:
+            if differs and (volume, track) not in unknown:
                 return volume, track
     return None

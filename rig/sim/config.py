@@ -15,8 +15,14 @@ from rig.faults.storage import SECTOR_BYTES, DiskRates
 TRACK_SECTORS = 8
 # Small rings overflow within a run; each must still hold a copied record of a whole volume.
 RING_BYTES_MIN = 512 * 1024
+_ACKS = ("nvs",) * 5 + ("remote-nvs",) * 3 + ("remote-applied",) * 2 + ("remote-received",)
+# Share of sites with disks that do harm without a word; nothing more can be said of those tracks.
+SILENT = 0.06
 # Share of worlds with large volumes and long writes; each costs as much as ten others.
 LARGE = 0.04
+# Share of worlds in which a journal loses its end; as many with a promotion by force. A history
+# that has forked stays so: such worlds see little else.
+FORKS = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class Deed:
     for_ns: int = 0
     figures: tuple[int, ...] = ()
 
+    def ends_ns(self) -> int:
+        """Return when it is over."""
+        return self.time_ns if self.do == "clock" else self.time_ns + self.for_ns
+
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
@@ -80,6 +90,8 @@ class WorldConfig:
     zeros: float = 0.05
     repeats: float = 0.1
     """Chance that a write repeats what lies there, all of it or all but one sector."""
+    redrive: float = 0.0
+    """Chance that a host sends a write again that is still under way."""
     deeds: tuple[Deed, ...] = ()
     frames_factor: float = 0.0
     """More frames than this many times what was needed are a violation; 0: not looked at."""
@@ -149,8 +161,17 @@ class Swarm:
                 read_error=self._sometimes(0.001, 0.1, 0.2),
                 flush_error=self._sometimes(0.001, 0.02, 0.15),
                 slow=self._sometimes(0.001, 0.05, 0.3),
+                latent=self._sometimes(0.001, 0.05, 0.15),
+                **self._silent(),
             ),
         )
+
+    def _silent(self) -> dict[str, float]:
+        """Return how often a disk does harm without a word: in few worlds, there one way."""
+        if self._dice.random() >= SILENT:
+            return {}
+        kind = self._dice.choice(("rot", "lost", "misdirected", "lie"))
+        return {kind: self._between(0.002, 0.1)}
 
     def world(self, writes: int) -> WorldConfig:
         """Return the whole choice."""
@@ -166,7 +187,7 @@ class Swarm:
         config = WorldConfig(
             self._seed,
             writes,
-            ack=dice.choice(("nvs",) * 5 + ("remote-nvs",) * 3 + ("remote-applied",) * 2),
+            ack=dice.choice(_ACKS),
             on_link_loss=dice.choice(("continue", "continue", "continue", "hold")),
             secondary_reads=dice.random() < 0.5,
             volumes=tuple(sizes),
@@ -181,11 +202,37 @@ class Swarm:
             reads=dice.choice((0.0, 0.1, 0.4)),
             zeros=dice.choice((0.0, 0.05, 0.2)),
             repeats=dice.choice((0.0, 0.2, 0.5)),
+            redrive=dice.choice((0.0, 0.0, 0.02, 0.1)),
         )
         if dice.random() < LARGE:
             config = self._large(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
-        return replace(config, deeds=self._deeds(span_ns))
+        config = replace(config, deeds=self._deeds(span_ns))
+        return self._forking(config, span_ns) if dice.random() < FORKS else config
+
+    def _forking(self, config: WorldConfig, span_ns: int) -> WorldConfig:
+        """Return a world in which a site soon loses the end of its journal.
+
+        The other site may be ahead then, and small journals let go of what could prove it.
+        """
+        dice = self._dice
+        entries = dice.choice((0, 1, 1, 2, 3, 4))
+        wait_ns = int(self._between(1, 1_000) * MILLISECOND_NS)
+        time_ns = int(span_ns * self._between(0.05, 0.5))
+        deed = Deed(
+            time_ns, "battery", dice.choice("AAB"), wait_ns, (entries, dice.getrandbits(16))
+        )
+        ring_bytes = max(RING_BYTES_MIN, 3 * sum(config.volumes)) // 64 * 64
+        sites = [replace(site, ring_bytes=ring_bytes, crash=0.0) for site in config.sites]
+        others = [found for found in config.deeds if found.do not in ("role", "force")]
+        return replace(
+            config,
+            ack=dice.choice(("nvs", "nvs", "remote-nvs")),
+            on_link_loss="continue",
+            sectors_max=64,
+            sites=(sites[0], sites[1]),
+            deeds=tuple(sorted([*others, deed], key=lambda found: found.time_ns)),
+        )
 
     def _large(self, config: WorldConfig) -> WorldConfig:
         """Return a world of few long writes, in which an epoch takes several records."""
@@ -214,7 +261,11 @@ class Swarm:
             if dice.random() < 0.5:
                 continue
             for _ in range(1 + dice.randrange(3)):
-                targets = {"cut": ("A-B", "B-A", "both"), "carrier": ("both",)}
+                targets = {
+                    "crash": ("A", "B", "A", "B", "both"),
+                    "cut": ("A-B", "B-A", "both"),
+                    "carrier": ("both",),
+                }
                 figures: tuple[int, ...] = ()
                 if kind == "crash":
                     figures = (dice.randrange(2), dice.getrandbits(16))
@@ -230,6 +281,12 @@ class Swarm:
                         figures,
                     )
                 )
+        if dice.random() < 0.2:
+            ahead_ns = int(self._between(1, 3_600_000) * MILLISECOND_NS)
+            deeds.append(Deed(int(dice.random() * span_ns), "clock", dice.choice("AB"), ahead_ns))
+        if dice.random() < FORKS:
+            wait_ns = int(self._between(1, 6_000) * MILLISECOND_NS)
+            deeds.append(Deed(int(dice.random() * span_ns), "force", dice.choice("AB"), wait_ns))
         deeds.sort(key=lambda deed: deed.time_ns)
         return tuple(deeds)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.copy.states import Role
 from rig.sim.config import Deed
 from rig.sim.line import Way
 from rig.sim.scheduler import Scheduler
@@ -44,7 +45,22 @@ class Deeds:
 
     def _do_crash(self, deed: Deed) -> None:
         power, pattern = deed.figures
-        self._site(deed.target).crash(pattern, deed.for_ns, power=bool(power))
+        for site in self.sites if deed.target == "both" else [self._site(deed.target)]:
+            site.crash(pattern, deed.for_ns, power=bool(power))
+
+    def _do_clock(self, deed: Deed) -> None:
+        self._site(deed.target).clock_jumps(deed.for_ns)
+
+    def _do_battery(self, deed: Deed) -> None:
+        entries, pattern = deed.figures
+        self._site(deed.target).lose_battery(entries, pattern, deed.for_ns)
+
+    def _do_force(self, deed: Deed) -> None:
+        """Promote a secondary without asking its primary, as when that seems to be lost."""
+        site = self._site(deed.target)
+        if site.ready and not site.paused and site.group.role is Role.SECONDARY:
+            site.watch.forced = True
+            site.order(verb="role", group=GROUP, primary=site.name, force="a drill")
 
     def _do_cut(self, deed: Deed) -> None:
         self.cut(deed.target, cut=True)

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import DeviceError
 from emulator.node.requests import DiskFlush, DiskRead, DiskWrite
 from rig.faults.plan import Fault, Plan
-from rig.faults.storage import DiskChance, Piece, torn
+from rig.faults.storage import SECTOR_BYTES, DiskChance, Piece, torn
 from rig.sim.config import SiteHardware
 from rig.sim.scheduler import Scheduler
 
@@ -42,6 +43,11 @@ class SimulatedDisk:
         self._reads = plan.place(f"disk.{name}.read", chance.read)
         self._writes = plan.place(f"disk.{name}.write", chance.write)
         self._flushes = plan.place(f"disk.{name}.flush", chance.flush)
+        self.spoiled: Callable[[set[int]], None] = _ignore
+        """Told which tracks have other contents now than anybody can know."""
+        self._latent: set[int] = set()
+        self._lied: list[list[Piece]] = []
+        """Written, reported flushed, and still in the volatile cache."""
         self._unflushed: list[list[Piece]] = []
         self._queues: tuple[deque[Operation], deque[Operation]] = (deque(), deque())
         self._busy: list[Operation | None] = [None, None]
@@ -82,22 +88,75 @@ class SimulatedDisk:
                 # later flush brings it to the medium.
                 self._unflushed.clear()
         elif isinstance(operation, DiskRead):
-            offset, length = operation.offset, operation.length
-            result = bytes(memoryview(self.live)[offset : offset + length])
+            result = self._read(operation, fault)
         elif isinstance(operation, DiskWrite):
-            pieces = pieces_of(operation)
-            _apply(self.live, pieces)
-            self._unflushed.append(pieces)
+            self._write(pieces_of(operation), fault)
+        elif fault is not None and fault.kind == "lie":
+            self._lied.extend(self._unflushed)
+            self._unflushed.clear()
         else:
             # Every write that ended has ended in this queue, before this flush began.
-            for pieces in self._unflushed:
-                _apply(self.durable, pieces)
-            self._unflushed.clear()
+            self._flush()
         self._next(queue)
         self.done(operation, result)
 
+    def _read(self, operation: DiskRead, fault: Fault | None) -> bytes | DeviceError:
+        offset, length = operation.offset, operation.length
+        if fault is not None and fault.kind == "latent":
+            self._latent.add((offset + fault.figures[0] % length) // SECTOR_BYTES)
+        elif fault is not None and fault.kind == "rot":
+            at = offset + fault.figures[0] % length
+            for image in (self.live, self.durable):
+                image[at] ^= 0x10
+            self.spoiled({at // TRACK_BYTES})
+        if self._latent and any(
+            sector in self._latent
+            for sector in range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES))
+        ):
+            return DeviceError(self.uri, "simulated medium error")
+        return bytes(memoryview(self.live)[offset : offset + length])
+
+    def _write(self, pieces: list[Piece], fault: Fault | None) -> None:
+        if fault is not None and fault.kind in ("lost", "misdirected"):
+            self.spoiled(tracks_of(pieces))
+            if fault.kind == "lost":
+                return
+            pieces = self._elsewhere(pieces, fault.figures[0])
+            self.spoiled(tracks_of(pieces))
+        _apply(self.live, pieces)
+        self._unflushed.append(pieces)
+        if self._latent:
+            for offset, data in pieces:
+                last = (offset + len(data)) // SECTOR_BYTES
+                self._latent.difference_update(range(-(-offset // SECTOR_BYTES), last))
+
+    def _elsewhere(self, pieces: list[Piece], figure: int) -> list[Piece]:
+        """Return the same bytes at other places that are on the disk."""
+        found: list[Piece] = []
+        for _offset, data in pieces:
+            places = (self.size_bytes - len(data)) // SECTOR_BYTES + 1
+            found.append((figure % places * SECTOR_BYTES, data))
+        return found
+
+    def _flush(self) -> None:
+        for pieces in (*self._lied, *self._unflushed):
+            _apply(self.durable, pieces)
+        self._lied.clear()
+        self._unflushed.clear()
+
+    def heal(self) -> None:
+        """Replace bad sectors, and have no more secrets about the volatile cache."""
+        self._latent.clear()
+        for pieces in self._lied:
+            _apply(self.durable, pieces)
+        self._lied.clear()
+
     def power_lost(self, pattern: int, *, power: bool) -> None:
         """Stop; with `power` gone the volatile cache is lost in part, as the pattern says."""
+        if power:
+            for pieces in self._lied:
+                self.spoiled(tracks_of(pieces))
+        self._lied.clear()
         self.durable = self.after_power_loss(pattern, power=power)
         self.live = bytearray(self.durable)
         self._life += 1
@@ -110,6 +169,8 @@ class SimulatedDisk:
         """Return what the disk would hold if its site died now."""
         image = bytearray(self.durable if power else self.live)
         if power:
+            for pieces in self._lied:
+                _apply(image, pieces)
             for number, pieces in enumerate(self._unflushed):
                 _apply(image, torn(pieces, pattern + 2 + number if pattern > 1 else pattern))
         busy = self._busy[1]
@@ -128,6 +189,19 @@ def pieces_of(operation: DiskWrite) -> list[Piece]:
 def _apply(image: bytearray, pieces: list[Piece]) -> None:
     for offset, data in pieces:
         image[offset : offset + len(data)] = data
+
+
+def tracks_of(pieces: list[Piece]) -> set[int]:
+    """Return the tracks that pieces lie in."""
+    return {
+        track
+        for offset, data in pieces
+        for track in range(offset // TRACK_BYTES, -(-(offset + len(data)) // TRACK_BYTES))
+    }
+
+
+def _ignore(_tracks: set[int]) -> None:
+    """Stand in until somebody wants to know."""
 
 
 def _nobody(_operation: Operation, _result: object) -> None:

@@ -3,7 +3,8 @@
 Fed with what a primary hands to its nonvolatile store, entry by entry. An entry is the smallest
 thing that a crash keeps or loses, and an epoch ends where an entry ends, so that a copy may stand
 at the end of any entry and nowhere else. Each new generation is a branch that begins at some csn
-of its parent (rules O1 to O5).
+of its parent (rules O1 to O5). So is what a site still has after another lost the end of its
+journal: two contents then have the same generation and csn.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from rig.sim.violation import Violation
 
 Images = list[bytearray]
+_TWIN_BITS = 64
+"""Generations have numbers of this many bits; twins of them have larger ones."""
 
 
 class Change(NamedTuple):
@@ -59,6 +62,7 @@ class History:
     def __init__(self) -> None:
         self.branches: dict[int, Branch] = {}
         self._base: Images = []
+        self._splits = 0
 
     def begin(self, number: int, base: Images) -> None:
         """Begin the first generation with what lies on the primary's disks."""
@@ -82,6 +86,39 @@ class History:
             )
         branch.entries.append(entry)
         apply(branch.head, entry)
+
+    def split(self, number: int, csn: int) -> int:
+        """Cut a branch at `csn`; return the number of a new branch that has what was cut off."""
+        branch = self.branches[number]
+        rest = [entry for entry in branch.entries if entry.csn_last > csn]
+        self._splits += 1
+        twin = number + (self._splits << _TWIN_BITS)
+        self.branches[twin] = Branch(twin, number, csn, rest, branch.head)
+        if rest:
+            del branch.entries[-len(rest) :]
+        if branch.csn != csn:
+            raise Violation("O1", f"restarted at csn {csn}, inside an entry after {branch.csn}")
+        branch.head = self.image(number, csn)
+        return twin
+
+    def stands_in(self, place: tuple[int, int], other: tuple[int, int]) -> bool:
+        """Return whether the contents at one (branch, csn) are a past state of those at another."""
+        number, csn = self._settled(*place)
+        at, limit = other
+        while at in self.branches:
+            if at == number:
+                return csn <= limit
+            limit = min(limit, self.branches[at].fork_csn)
+            at = self.branches[at].parent
+        return False
+
+    def _settled(self, number: int, csn: int) -> tuple[int, int]:
+        """Return the branch in which a csn lies, which may be a parent of the one named."""
+        branch = self.branches.get(number)
+        while branch is not None and branch.parent and csn <= branch.fork_csn:
+            number = branch.parent
+            branch = self.branches.get(number)
+        return number, csn
 
     def cut(self, number: int, csn: int) -> None:
         """Forget what a crash has lost: everything after `csn`."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-from emulator.channel.blocks import Outcome
+from emulator.channel.blocks import TRACK_BYTES, Outcome
 from emulator.clock import MILLISECOND_NS
 from rig.faults.storage import SECTOR_BYTES
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from random import Random
 
     from rig.sim.config import WorldConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 RETRY_NS = 20 * MILLISECOND_NS
 # A host that is paced is not read from; it tries again with its next turn on the wire.
 PACED_NS = 5 * MILLISECOND_NS
+TRIES_MAX = 6
 _STAMP = struct.Struct(">QQ")
 _FILLER = bytes(range(256))[: SECTOR_BYTES - _STAMP.size] * 2
 
@@ -59,6 +61,7 @@ class Operation:
     """One read or write."""
 
     __slots__ = (
+        "after_csn",
         "before",
         "csn",
         "data",
@@ -68,6 +71,7 @@ class Operation:
         "offset",
         "rivals",
         "site",
+        "tries",
         "volume",
     )
 
@@ -79,7 +83,10 @@ class Operation:
         self.data: bytes | None = None
         """What is written; None for a read."""
         self.csn = 0
+        self.after_csn = 0
+        """The newest write that this host knew to be complete when it sent this one (O2)."""
         self.life = 0
+        self.tries = 0
         self.site: HostSite
         self.before = b""
         """What a read would have found when it was sent."""
@@ -110,14 +117,18 @@ class Host:
         self.reads = 0
         self.refusals = 0
         self.redone = 0
+        self.redriven = 0
         self.answered_writes = 0
         self._scheduler = scheduler
         self._dice = dice
         self._sites = sites
+        self.unknown: AbstractSet[tuple[int, int]] = frozenset()
+        """(volume, track) whose contents nothing can promise any more."""
         self._where = 0
         self._number = 0
         self._under_way: list[Operation] = []
         self._again: list[Operation] = []
+        self._answered: dict[str, int] = {}
         scheduler.after(0, self._step)
 
     def finished(self) -> bool:
@@ -146,6 +157,8 @@ class Host:
         if self._again:
             return self._again.pop(0)
         config, dice = self.config, self._dice
+        if config.redrive and dice.random() < config.redrive:
+            return self._redriven()
         volume = dice.randrange(len(config.volumes))
         sectors = config.volumes[volume] // SECTOR_BYTES
         size = 1 + dice.randrange(min(config.sectors_max, sectors))
@@ -164,6 +177,16 @@ class Host:
         self.writes_left -= 1
         operation.data = self._contents(operation)
         return operation
+
+    def _redriven(self) -> Operation | None:
+        """Return a write once more that is still under way: the host has lost its patience."""
+        for operation in self._under_way:
+            if operation.data is not None:
+                again = Operation(self, operation.volume, operation.offset, operation.length)
+                again.data = operation.data
+                self.redriven += 1
+                return again
+        return None
 
     def _contents(self, operation: Operation) -> bytes:
         config, dice = self.config, self._dice
@@ -190,6 +213,7 @@ class Host:
     def _send(self, site: HostSite, operation: Operation) -> None:
         operation.site, operation.life = site, site.life
         operation.csn = 0
+        operation.after_csn = self._answered.get(site.name, 0)
         place = (operation.volume, operation.offset, operation.length)
         if operation.data is None:
             now = site.contents()
@@ -219,8 +243,12 @@ class Host:
             self._check_read(operation, b"".join(data))
         elif outcome is Outcome.DONE:
             if not operation.csn:
+                self._swap_csn(operation)
+            if not operation.csn:
                 raise Violation("A1", f"a write was answered at {operation.site.name} unjournalled")
             self.answered_writes += 1
+            known_csn = self._answered.get(operation.site.name, 0)
+            self._answered[operation.site.name] = max(known_csn, operation.csn)
             operation.site.answered(operation.csn)
         elif outcome in (Outcome.READ_ONLY, Outcome.NOT_HERE):
             self.refusals += 1
@@ -228,12 +256,23 @@ class Host:
             if operation.data is not None:
                 self._again.append(operation)
         elif outcome is Outcome.DEVICE:
-            self._again.append(operation)
+            # As hosts do: some more tries, then the application is told.
+            operation.tries += 1
+            if operation.tries < TRIES_MAX:
+                self._again.append(operation)
         else:
             raise Violation("host", f"an operation inside the volume ended as {outcome.name}")
 
+    def _swap_csn(self, operation: Operation) -> None:
+        """Take the csn of an equal write under way: which of them was journalled, nobody saw."""
+        for other in self._under_way:
+            if other.csn and other.data == operation.data and other.offset == operation.offset:
+                operation.csn, other.csn = other.csn, 0
+                return
+
     def site_died(self, site: HostSite) -> None:
         """Do again, or give up, what a site did not answer before it died."""
+        self._answered.pop(site.name, None)
         for operation in [found for found in self._under_way if found.site is site]:
             self._under_way.remove(operation)
             if operation.data is not None and self._dice.random() < 0.7:
@@ -248,6 +287,11 @@ class Host:
         if images is None or not operation.before:
             return
         start = operation.offset
+        if self.unknown and any(
+            (operation.volume, track) in self.unknown
+            for track in range(start // TRACK_BYTES, -(-(start + len(data)) // TRACK_BYTES))
+        ):
+            return
         now = bytes(images[operation.volume][start : start + operation.length])
         if data in (now, operation.before) or not operation.site.writable():
             # A secondary may have applied several epochs meanwhile; each was a true past state.
@@ -272,8 +316,29 @@ class Host:
     # The journal.
 
     def journalled(self, site_name: str, csn: int, change: Change) -> None:
-        """Take note that a change has its csn; it must be one that this host asked for (O1)."""
+        """Take note that a change has its csn; it must be one that this host asked for (O1, O2)."""
+        candidates = self._asked_for(site_name, change)
+        if not candidates:
+            raise Violation(
+                "O1",
+                f"csn {csn} at {site_name} writes {len(change.data)} bytes at {change.offset} of "
+                f"volume {change.volume} that no host asked for",
+            )
+        # Of equal writes nobody can tell which it is: one that has no csn yet, the oldest at best.
+        fresh = [operation for operation in candidates if not operation.csn]
+        found = (fresh or candidates)[0]
+        if csn <= found.after_csn:
+            raise Violation(
+                "O2",
+                f"csn {csn} at {site_name} was asked for after csn {found.after_csn} was answered",
+            )
+        if fresh or len(candidates) == 1:
+            found.csn = csn
+
+    def _asked_for(self, site_name: str, change: Change) -> list[Operation]:
+        """Return the writes under way that a change may be of."""
         size = len(change.data)
+        candidates: list[Operation] = []
         for operation in self._under_way:
             data = operation.data
             if data is None or operation.site.name != site_name:
@@ -285,10 +350,5 @@ class Host:
                 and begin + size <= operation.length
                 and data[begin : begin + size] == change.data
             ):
-                operation.csn = csn
-                return
-        raise Violation(
-            "O1",
-            f"csn {csn} at {site_name} writes {size} bytes at {change.offset} of volume "
-            f"{change.volume} that no host asked for",
-        )
+                candidates.append(operation)
+        return candidates

@@ -12,11 +12,13 @@ from typing import Final
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from rig.faults.packets import HISTORY_MAX, PacketChance, flip_bits, forged_packet, spoilt_packet
 from rig.faults.plan import Plan
+from rig.sim.carried import Carried
 from rig.sim.config import WayConfig
 from rig.sim.scheduler import Scheduler
 
 QUEUE_NS_MAX: Final = 50 * MILLISECOND_NS
 """A line takes no more than it sends in this time, as a serial line does."""
+KEEP_EACH: Final = 16
 PAD_LETTER: Final = b"\x5a"
 
 Arrive = Callable[[bytes], bool]
@@ -31,6 +33,7 @@ class Way:
     ) -> None:
         self.name = name
         self.config = config
+        self.carried = Carried(name)
         self.arrive: Arrive = _nowhere
         self.reflect: Arrive = _nowhere
         self.cut = False
@@ -47,6 +50,8 @@ class Way:
         self._busy_ns = 0
         self._last_ns = 0
         self._seen: deque[bytes] = deque(maxlen=HISTORY_MAX)
+        self._kept: list[bytes] = []
+        """Packets of long ago, also of sessions that have ended."""
 
     def room_ns(self) -> int:
         """Return when the line takes the next packet; now or earlier if it has room."""
@@ -58,6 +63,7 @@ class Way:
         sent_ns = now_ns = self._scheduler.now_ns
         self.sent_packets += 1
         self.sent_bytes += len(packet)
+        self.carried.packet(packet)
         if config.rate_bytes_per_s:
             sent_ns = max(now_ns, self._busy_ns)
             sent_ns += len(packet) * SECOND_NS // config.rate_bytes_per_s
@@ -67,6 +73,8 @@ class Way:
             self.lost_packets += 1
             return
         self._seen.append(packet)
+        if not self.sent_packets % KEEP_EACH and len(self._kept) < HISTORY_MAX:
+            self._kept.append(packet)
         if fault is None:
             self._deliver(packet, sent_ns, damaged=False)
         else:
@@ -96,7 +104,8 @@ class Way:
         if kind == "duplicate":
             self._deliver(packet, sent_ns, damaged=False)
         elif kind == "replay":
-            old = self._seen[-1 - figures[0] % len(self._seen)]
+            known = self._kept if self._kept and figures[0] & 1 else self._seen
+            old = known[-1 - figures[0] % len(known)]
             self._deliver(old, sent_ns, damaged=False)
         elif kind == "forge":
             self._deliver(forged_packet(figures[0]), sent_ns, damaged=False)

@@ -18,6 +18,8 @@ from emulator.nvs.areas import (
     decode_superblock,
     encode_superblock,
 )
+from emulator.nvs.journal import HEAD_BYTES, unpack_head
+from emulator.nvs.recovery import Recovery
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Drawn, Plan
 from rig.faults.storage import Piece, torn
@@ -25,6 +27,8 @@ from rig.sim.config import SiteHardware
 from rig.sim.scheduler import Scheduler
 
 BEFORE, DURING, AFTER = 0, 1, 2
+FRAGILE_BYTES = 32
+"""The first bytes of an entry's head: a flipped bit there always shows."""
 CRASH_NS_MAX = 3_000_000_000
 Save = NvsWrite | NvsSave
 
@@ -65,6 +69,9 @@ class SimulatedNvs:
         self.crash: Callable[[int, int], None] = _no_crash
         """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
         self.steps = 0
+        self.damaged: list[Piece] = []
+        """What lay where something was lost or has rotted since the last start."""
+        self.rotten = False
         self._scheduler = scheduler
         self._dice = Random(f"{seed}/nvs.{site}")
         self._fault_dice = Random(f"{seed}/nvs.{site}/faults")
@@ -157,6 +164,58 @@ class SimulatedNvs:
             self._apply(torn(self._busy.pieces, pattern))
         self._busy = None
         self._waiting.clear()
+
+    # What a worn battery or a bad cell does.
+
+    def lose_tail(self, entries: int) -> None:
+        """Lose the newest entries of the journal, as memory does when its battery fails."""
+        for lsn in self._entries()[-entries:]:
+            self._damage(lsn % self.ring_bytes, bytes(HEAD_BYTES))
+
+    def rot(self, pattern: int) -> None:
+        """Flip a bit of an entry that later entries prove to have been durable."""
+        lsns = self._entries()
+        heads = [
+            unpack_head(self.read(RING_START + lsn % self.ring_bytes, HEAD_BYTES)) for lsn in lsns
+        ]
+        newest = max((head.durable_lsn for head in heads if head), default=0)
+        proven = [lsn for lsn in lsns if lsn < newest]
+        if proven:
+            place = proven[pattern % len(proven)] % self.ring_bytes + pattern % FRAGILE_BYTES
+            byte = self.image[RING_START + place] ^ 1 << pattern % 8
+            self._damage(place, bytes([byte]))
+            self.rotten = True
+
+    def restore(self) -> None:
+        """Put back what was damaged, as from a copy of the store."""
+        for offset, data in reversed(self.damaged):
+            self.image[offset : offset + len(data)] = data
+        self.forget_damage()
+
+    def forget_damage(self) -> None:
+        """Go on with what is there."""
+        self.damaged.clear()
+        self.rotten = False
+
+    def _damage(self, place: int, data: bytes) -> None:
+        offset = RING_START + place
+        self.damaged.append((offset, self.read(offset, len(data))))
+        self.image[offset : offset + len(data)] = data
+
+    def _entries(self) -> list[int]:
+        """Return where the entries of the journal lie that a start would read."""
+        body = self.load()
+        if body is None:
+            return []
+        chain = body["trim_chain"]
+        walk = Recovery(
+            self.read,
+            self.ring_bytes,
+            body["trim_lsn"],
+            self.uri,
+            None if chain is None else bytes.fromhex(chain),
+        )
+        return [entry.head.lsn for entry in walk.entries()]
 
     def after_power_loss(self, pattern: int) -> bytearray:
         """Return what the store would hold if power were lost now."""

@@ -83,7 +83,7 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
     processor = rescue.start()
     group = processor.groups[GROUP]
     generation = group.generation()
-    if generation not in watch.history.branches:
+    if watch.branch(site, generation) not in watch.history.branches:
         # Promoted this very moment; nothing was accepted in that generation.
         return False
     if group.role is Role.PRIMARY:
@@ -100,8 +100,8 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
             raise Violation("O4", f"if {site.name} lost power now, it would go back to csn {csn}")
     else:
         return True
-    expected = watch.history.image(generation, csn)
-    found = first_difference(processor, rescue.disks, expected)
+    expected = watch.history.image(watch.branch(site, generation), csn)
+    found = first_difference(processor, rescue.disks, expected, watch.unknown)
     if found is not None:
         volume, track = found
         raise Violation(

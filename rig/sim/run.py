@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rig.faults.plan import Fault
+from rig.sim.accounts import facts
 from rig.sim.config import WorldConfig, swarm
 from rig.sim.violation import Violation
 from rig.sim.world import World
@@ -79,11 +80,13 @@ def _gather(outcome: Outcome, world: World) -> None:
         "writes": world.host.answered_writes,
         "reads": world.host.reads,
         "redone": world.host.redone,
+        "redriven": world.host.redriven,
         "refusals": world.host.refusals,
         "compared_images": watch.compared_images,
         "packets": sum(way.sent_packets for way in world.ways),
         "packet_bytes": sum(way.sent_bytes for way in world.ways),
         **{f"nvs_steps_{site.name}": site.nvs.steps for site in world.sites},
+        **facts(world.sites, world.ways, watch.disk_failures),
     }
     digest = watch.digest
     digest.update(repr((outcome.facts, outcome.virtual_ns, outcome.events)).encode())

@@ -9,6 +9,7 @@ from emulator.node.config import DeviceConfig, GroupConfig, LinkConfig, SiteConf
 from emulator.node.processor import Processor
 from emulator.node.recovery import restore, start_replay
 from emulator.nvs.recovery import Entry, Read, Recovery
+from rig.sim.carried import WatchedPair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,26 @@ class WatchedProcessor(Processor):
         """Queue a record on a link."""
         if self.links[link].up:
             self.watch.sending(self.site, kind, parts)
+            self.site.way_out.carried.put_in(kind, parts)
         return super().link_send(link, kind, group, csn, parts)
+
+    def link_release(self, link: str, size_bytes: int) -> None:
+        """Say that received bytes are dealt with."""
+        self.watch.other(self.site).way_out.carried.held_bytes -= size_bytes
+        super().link_release(link, size_bytes)
+
+    def watch_link(self) -> None:
+        """Have what the link delivers compared with what was sent."""
+        end, watch = self.links[LINK], self.watch
+        carried = watch.other(self.site).way_out.carried
+        carried.held_bytes = 0
+
+        def delivered(kind: int, data: bytes) -> None:
+            spoilt = watch.spoilt_packets() > 0
+            carried.came_out(kind, data, end.settings.window_bytes, spoilt=spoilt)
+
+        for number, pair in end.pairs.items():
+            end.pairs[number] = WatchedPair(pair, delivered)  # type: ignore[assignment]
 
 
 def recover(

@@ -55,6 +55,7 @@ class Site(Shell):
         self.console: Console
         self.crashed: Callable[[Site, int, int, bool], None] = _ignore
         self._entropy = Random(f"{config.seed}/{name}/entropy")
+        self._clock = Random(f"{config.seed}/{name}/clock")
         self.totals: dict[str, int] = {}
         """The link's counters, over all lives that have ended."""
         self.unread_damaged = 0
@@ -70,6 +71,8 @@ class Site(Shell):
         """Start: read the store, replay the journal, then open line and hosts."""
         self.life += 1
         self.running, self.ready, self.served = True, False, False
+        # A monotonic clock begins somewhere with each start of the machine.
+        self.ahead_ns = self._clock.getrandbits(50)
         life = self.life
         self.nvs.done = lambda request: self._finished(life, request, None)
         self.nvs.durable = lambda request: self.watch.durable(self, request)
@@ -89,15 +92,31 @@ class Site(Shell):
             self._entropy.randbytes,
         )
         processor.watch, processor.site = self.watch, self
+        processor.watch_link()
         self.console = Console(processor, _add_nothing)
         if body is None:
             first_start(processor)
         try:
             recover(processor, body, self.nvs.read, self.nvs.ring_bytes, self.nvs.uri)
         except CorruptError as error:
-            raise Violation("W3", str(error)) from error
+            self._stopped(error)
+            return
         self.watch.starting(self)
         self.wake(self.scheduler.now_ns)
+
+    def _turn(self) -> None:
+        try:
+            super()._turn()
+        except CorruptError as error:
+            self._stopped(error)
+
+    def _stopped(self, error: CorruptError) -> None:
+        """A start was refused: right if the journal was damaged, and then somebody repairs it."""
+        if not self.nvs.damaged or self.ready:
+            raise Violation("W3", str(error)) from error
+        self.watch.mark("damaged journal refused")
+        self.crash(0, 0, power=False)
+        self.nvs.restore()
 
     def go_on_starting(self) -> None:
         """After the journal: save, then serve, as the production shell does."""
@@ -117,7 +136,17 @@ class Site(Shell):
             config = self.config
             rate = self.way_out.config.rate_bytes_per_s if config.rate_known else 0
             mtu_bytes = config.mtu_bytes if self.life == 1 else config.mtu_bytes_later
-            self.processor.links[LINK].opened(self.scheduler.now_ns, mtu_bytes, rate or None)
+            self.processor.links[LINK].opened(self.clock_ns(), mtu_bytes, rate or None)
+
+    def lose_battery(self, entries: int, pattern: int, down_ns: int) -> None:
+        """Die, and lose the newest entries of the journal; 0 entries: one of them rots."""
+        if not self.running:
+            return
+        self.crash(0, down_ns, power=True)
+        if entries:
+            self.nvs.lose_tail(entries)
+        else:
+            self.nvs.rot(pattern)
 
     def crash(self, pattern: int, down_ns: int, *, power: bool) -> None:
         """Die now; the pattern says what of unfinished writes is there."""
@@ -187,7 +216,7 @@ class Site(Shell):
         self._forget_inbox()
         if self.ready:
             self.left.clear()
-            self.processor.links[LINK].lost(self.scheduler.now_ns, "carrier lost")
+            self.processor.links[LINK].lost(self.clock_ns(), "carrier lost")
             self.wake(self.scheduler.now_ns)
 
     def _forget_inbox(self) -> None:
@@ -208,6 +237,12 @@ class Site(Shell):
             self._open_line()
             self.wake(self.scheduler.now_ns)
 
+    def clock_jumps(self, ahead_ns: int) -> None:
+        """Let the site's clock jump ahead, as after a suspended machine has woken up."""
+        self.ahead_ns += ahead_ns
+        if self.running:
+            self.wake(self.scheduler.now_ns)
+
     def pause(self, *, paused: bool) -> None:
         """Stop turning, as a process that gets no time; or go on."""
         self.paused = paused
@@ -219,7 +254,7 @@ class Site(Shell):
             return
         if self.nvs.hardware.battery and isinstance(request, NvsWrite | NvsSave):
             # Memory with a battery answers at once, in the middle of the turn.
-            self.processor.completed(request, result, self.scheduler.now_ns)
+            self.processor.completed(request, result, self.clock_ns())
             return
         self.done.append((request, result))
         self.wake(self.scheduler.now_ns)

@@ -7,7 +7,7 @@ with the rule's letter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
@@ -24,7 +24,7 @@ from emulator.events import (
     Recovered,
     RoleChanged,
 )
-from emulator.record.changes import decode_head
+from emulator.record.changes import RECORD_HEAD_BYTES, Delta, decode_changes, decode_head
 from emulator.wire.layout import RecordKind
 from rig.sim.compare import first_difference
 from rig.sim.history import Images
@@ -55,6 +55,8 @@ class Watch(Ledger):
         self.digest = xxhash.xxh3_128()
         self.compared_images = 0
         self.disk_failures: dict[str, int] = {}
+        self.forced = False
+        """An operator has made a secondary primary without its primary's word."""
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}
 
     # Starts and deaths.
@@ -73,6 +75,8 @@ class Watch(Ledger):
         known.submitted.clear()
         self.learn_lineage(site)
         generation = group.generation()
+        if site.nvs.damaged:
+            self._started_on_remains(site)
         if group.role is Role.PRIMARY:
             if group.csn < known.answered_csn and group.ack is not AckLevel.VOLATILE:
                 raise Violation(
@@ -93,11 +97,24 @@ class Watch(Ledger):
             known.durable[acked.generation] = acked.csn
         self._compare(site)
 
+    def _started_on_remains(self, site: Shell) -> None:
+        """A site goes on although its journal is not what it was (W3, P6 of the faults)."""
+        group = site.group
+        if site.nvs.rotten:
+            raise Violation("W3", f"{site.name} started over a damaged entry of its journal")
+        site.nvs.forget_damage()
+        generation, csn = group.stream.acked[:2]
+        if group.role is Role.PRIMARY:
+            generation, csn = group.generation(), group.csn
+        for key in [key for key in self._epochs if key[0] == generation and key[1] > csn]:
+            del self._epochs[key]
+        self.tail_lost(site, generation, csn)
+
     def _cut(self, site: Shell, generation: int, csn: int) -> None:
-        branch = self.history.branches[generation]
-        if branch.csn != csn:
+        number = self.branch(site, generation)
+        if self.history.branches[number].csn != csn:
             self.mark("unanswered writes lost")
-            self.history.cut(generation, csn)
+            self.history.cut(number, csn)
             for known in self.known.values():
                 known.cursor.forget()
         for key in [key for key in self._epochs if key[0] == generation and key[1] > csn]:
@@ -115,6 +132,8 @@ class Watch(Ledger):
             head = decode_head(parts[0])
             if head.csn_last > self.durable_csn(site, head.lineage):
                 raise Violation("W1", f"{site.name} sends csn {head.csn_last}, not durable there")
+            if site.group.copy_number and self._has_deltas(head.changes, parts):
+                raise Violation("C6", f"{site.name} sends deltas while it copies")
             if head.final:
                 key = (head.lineage, head.csn_last, head.chain_before)
                 was = self._epochs.setdefault(key, (head.csn_first, head.chain_after))
@@ -128,6 +147,10 @@ class Watch(Ledger):
         elif kind == RecordKind.POSITION and site.group.role is not Role.PRIMARY:
             position = decode_position(b"".join(parts)).position
             self.reported(site, position.generation, position.csn)
+
+    def _has_deltas(self, changes: int, parts: Sequence[Buffer]) -> bool:
+        body = memoryview(b"".join(parts))[RECORD_HEAD_BYTES:]
+        return any(isinstance(change, Delta) for change in decode_changes(body, changes))
 
     # Hosts.
 
@@ -145,17 +168,48 @@ class Watch(Ledger):
                     "A-honest", f"{site.name} answers csn {csn} alone, and says durably duplex"
                 )
             self.mark("answered alone")
+        self._look_at_applied(site, csn)
         known.answered_csn = max(known.answered_csn, csn)
+
+    def _look_at_applied(self, site: Shell, csn: int) -> None:
+        group, other = site.group, self.other(site)
+        if (
+            group.ack is AckLevel.REMOTE_APPLIED
+            and group.state is PairState.DUPLEX
+            and other.ready
+            and other.group.generation() == group.generation()
+            and csn > other.group.stream.acked.csn
+        ):
+            raise Violation("A4", f"{site.name} answers csn {csn}, not applied at {other.name}")
+
+    def said(self, site: Shell, said: dict[str, Any]) -> None:
+        """A site has said how it stands: neither better than it is, nor nonsense (V1, V3)."""
+        group, lag = site.group, said["lag"]
+        if min(lag.values()) < 0 or (not lag["records"] and any(lag.values())):
+            raise Violation("V3", f"{site.name} says {lag}")
+        consistent = group.consistent and not group.copy_number
+        words = said["guarantee"].partition(":")[0]
+        sync = group.state is PairState.DUPLEX and group.ack in _REMOTE and consistent
+        if words == "DUPLEX-SYNC" and not sync:
+            raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
+        if words.startswith("DUPLEX") and (group.state is not PairState.DUPLEX or not consistent):
+            raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
+        if group.role is not Role.PRIMARY:
+            return
+        truth = group.csn - self.durable_csn(self.other(site), group.generation())
+        if lag["records"] < min(truth, group.csn - group.stream.acked.csn):
+            raise Violation("V3", f"{site.name} says {lag['records']} records, {truth} are missing")
 
     def contents(self, site: Shell) -> Images | None:
         """Return what a host must read at a site now."""
         group = site.group
         if group.role is Role.PRIMARY:
-            return self.history.branches[group.generation()].head
+            return self.history.branches[self.branch(site, group.generation())].head
         if not group.consistent:
             return None
         acked = group.stream.acked
-        return self.known[site.name].cursor.at(acked.generation, acked.csn)
+        number = self.branch(site, acked.generation)
+        return self.known[site.name].cursor.at(number, acked.csn)
 
     # Each turn.
 
@@ -170,8 +224,11 @@ class Watch(Ledger):
                 raise Violation("C5", f"{site.name} rejects the record after csn {csn}: {reason}")
             case PairChanged(_, _, _, after, reason):
                 self.mark(f"pair {after}")
-                if after == PairState.REFUSED.value and not self._spoilt():
+                if after == PairState.REFUSED.value and not self._may_refuse():
                     raise Violation("R5", f"{site.name} refuses its peer: {reason}")
+                primary = site.group.role is Role.PRIMARY
+                if primary and after in (PairState.COPYING.value, PairState.CATCHING_UP.value):
+                    self._begun(site, after)
             case RoleChanged(_, role, _, _, _):
                 self.mark(f"role {role}")
             case JournalOverflow():
@@ -189,8 +246,40 @@ class Watch(Ledger):
                 pass
 
     def _spoilt(self) -> int:
-        """Return how many records were spoilt where only their own digest can tell."""
+        """Return how many causes there are for records that do not fit."""
+        return len(self.unknown) + self.spoilt_packets()
+
+    def silent_damage(self, volume: int, tracks: set[int]) -> None:
+        """A disk has done harm without a word: nothing can be said of these tracks any more."""
+        self.mark("silent damage")
+        self.unknown.update((volume, track) for track in tracks)
+
+    def spoilt_packets(self) -> int:
+        """Return how many packets were spoilt so that only a record's own digest can tell."""
         return sum(site.way_out.spoilt_packets for site in self.sites.values())
+
+    def _may_refuse(self) -> bool:
+        return self.forced or bool(self.tail_losses or self._spoilt())
+
+    def _begun(self, site: Shell, after: str) -> None:
+        """A primary begins to bring the other site up to date: it must stand in its past (R5)."""
+        other = self.other(site)
+        if not other.ready:
+            return
+        if other.group.consistent and not self.history.stands_in(
+            self.place(other), self.place(site)
+        ):
+            raise Violation(
+                "R5",
+                f"{site.name} is {after}, and {other.name} at csn {other.group.stream.acked.csn} "
+                f"has changes of its own, which would be lost",
+            )
+        known, generation = self.known[other.name], site.group.generation()
+        known.twins = dict(self.known[site.name].twins)
+        if not other.group.consistent:
+            # A copy that never ended counts for nothing: it may begin at an earlier csn.
+            for said in (known.said, known.durable):
+                said[generation] = min(said.get(generation, 0), site.group.csn)
 
     def turned(self, site: Shell) -> None:
         """A site has ended a turn."""
@@ -210,7 +299,7 @@ class Watch(Ledger):
 
     def _look_at_primary(self, site: Shell, group: Group, known: Known) -> None:
         other = self.other(site)
-        if other.ready and other.group.role is Role.PRIMARY:
+        if other.ready and other.group.role is Role.PRIMARY and not self.forced:
             mine, theirs = group.generation(), other.group.generation()
             raise Violation("R1", f"both sites are primary: {mine:016x} and {theirs:016x}")
         if group.state is not PairState.DUPLEX:
@@ -250,12 +339,13 @@ class Watch(Ledger):
         if expected is None:
             return
         if group.role is Role.PRIMARY:
-            branch = self.history.branches[group.generation()]
+            branch = self.history.branches[self.branch(site, group.generation())]
             if branch.csn != group.csn:
                 # What was accepted since is still to be handed to the store.
                 return
         self.compared_images += 1
-        found = first_difference(site.processor, [disk.live for disk in site.disks], expected)
+        disks = [disk.live for disk in site.disks]
+        found = first_difference(site.processor, disks, expected, self.unknown)
         if found is not None:
             volume, track = found
             csn = group.csn if group.role is Role.PRIMARY else group.stream.acked.csn

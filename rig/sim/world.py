@@ -6,15 +6,18 @@ equal.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import Random
 from typing import Any
 
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import PairState, Role
 from rig.faults.plan import Fault, Plan
 from rig.sim.accounts import balance, spending
 from rig.sim.config import WorldConfig
 from rig.sim.deeds import Deeds
+from rig.sim.history import Images
 from rig.sim.host import Host
 from rig.sim.line import Way
 from rig.sim.rescue import look
@@ -55,6 +58,8 @@ class World:
         for site in self.sites:
             self.watch.add(site)
             site.crashed = self._crashed
+            for number, disk in enumerate(site.disks):
+                disk.spoiled = partial(self.watch.silent_damage, number)
         for way, near, far in zip(self.ways, self.sites, reversed(self.sites), strict=True):
             way.arrive, way.reflect = far.arrive, near.arrive
         self.liveness = False
@@ -65,6 +70,7 @@ class World:
             site.boot()
         self.host = Host(config, self.scheduler, Random(f"{seed}/host"), list(self.sites))
         self.watch.host = self.host
+        self.host.unknown = self.watch.unknown
         scheduler = self.scheduler
         self.deeds = Deeds(self.sites, self.ways, scheduler)
         scheduler.after(OPERATOR_NS, self._operator_looks)
@@ -110,7 +116,7 @@ class World:
     def run(self) -> None:
         """Run both phases; raise Violation at the first rule that does not hold."""
         try:
-            last_ns = max((deed.time_ns + deed.for_ns for deed in self.config.deeds), default=0)
+            last_ns = max((deed.ends_ns() for deed in self.config.deeds), default=0)
             self._until(
                 lambda: self.host.finished() and self.scheduler.now_ns > last_ns, SAFETY_NS_MAX
             )
@@ -140,6 +146,8 @@ class World:
         self.deeds.cut("both", cut=False)
         self.deeds.carrier_back()
         for site in self.sites:
+            for disk in site.disks:
+                disk.heal()
             site.pause(paused=False)
             if not site.running:
                 self._start_later(site, MILLISECOND_NS)
@@ -148,6 +156,7 @@ class World:
         """Do what a person does who reads the status now and then."""
         for site in self.sites:
             if site.ready:
+                self.watch.said(site, self._status(site)["groups"][GROUP])
                 self._look_after(site)
         self.scheduler.after(OPERATOR_NS, self._operator_looks)
 
@@ -172,6 +181,9 @@ class World:
     def _why_not(self) -> str:
         if not all(site.ready for site in self.sites):
             return "a site is not ready"
+        if self._parted():
+            settled = all(site.processor.settled() for site in self.sites)
+            return "" if settled else "tracks are not yet on the disks"
         if not self.host.finished():
             return "the host still waits"
         primaries = [site for site in self.sites if site.group.role is Role.PRIMARY]
@@ -193,26 +205,56 @@ class World:
             return "tracks are not yet on the disks"
         return ""
 
+    def _parted(self) -> bool:
+        """Return whether the sites refuse each other with reason, until an operator decides (R5).
+
+        A primary that lost the end of its journal may not be able to prove that the other site
+        is behind it: where epochs ended is lost as well. Hosts go on at each primary, unless its
+        group is to hold them without a copy.
+        """
+        groups = [site.group for site in self.sites]
+        one_primary = sorted(group.role.value for group in groups) == ["primary", "secondary"]
+        return (
+            any(group.state is PairState.REFUSED for group in groups)
+            and (self.watch.tail_losses > 0 if one_primary else self.watch.forced)
+            and (self.host.finished() or self.config.on_link_loss == "hold")
+        )
+
     def _final(self) -> None:
         """Everything is equal: on the disks too, and in what the sites say (V1, V2, V3)."""
         balance(self.sites, self.ways, self.watch.disk_failures)
         faults = sum(1 for fault in self.plan.happened if fault.place.startswith("line."))
         for site, way in zip(self.sites, self.ways, strict=True):
             spending(site, way, faults)
+        parted = self._parted()
         for site in self.sites:
             group = site.group
             expected = self.watch.contents(site)
             if expected is None:
                 raise Violation("V2", f"{site.name} is duplex and not consistent")
-            for number, (disk, image) in enumerate(zip(site.disks, expected, strict=True)):
-                if disk.durable != image:
-                    raise Violation("W2", f"disk {number} of {site.name} is not what it must be")
+            self._final_disks(site, expected)
             status = self._status(site)
             said = status["groups"][GROUP]
+            if parted:
+                self.watch.mark("refused until somebody decides")
+                if said["guarantee"].startswith("DUPLEX-"):
+                    raise Violation("V1", f"{site.name} is refused, says {said['guarantee']!r}")
+                continue
             if any(said["lag"].values()) or said["copy"]["dirty_tracks"]:
                 raise Violation("V3", f"{site.name} is idle and says {said['lag']}")
             if group.role is Role.PRIMARY and not said["guarantee"].startswith("DUPLEX-"):
                 raise Violation("V1", f"{site.name} is duplex and promises {said['guarantee']!r}")
+
+    def _final_disks(self, site: Site, expected: Images) -> None:
+        unknown = self.watch.unknown
+        for number, (disk, image) in enumerate(zip(site.disks, expected, strict=True)):
+            if disk.durable == image:
+                continue
+            for start in range(0, len(image), TRACK_BYTES):
+                end = start + TRACK_BYTES
+                known = (number, start // TRACK_BYTES) not in unknown
+                if known and disk.durable[start:end] != image[start:end]:
+                    raise Violation("W2", f"disk {number} of {site.name} is not what it must be")
 
     def _status(self, site: Site) -> dict[str, Any]:
         answers = site.order(verb="status")

@@ -48,12 +48,20 @@ def test_what_was_noted_first_stays():
     assert bases.cover(0, 10, chain(10))
 
 
-def test_of_many_the_confirmed_and_the_newest_are_kept():
+def test_of_many_the_confirmed_and_those_sent_next_are_kept():
     known = {csn: chain(csn) for csn in range(100, 200)}
     bases = MapBases()
     bases.note(0, known)
     covered = [csn for csn in known if bases.cover(0, csn, chain(csn))]
-    assert covered == [100, *range(200 - POSITIONS_MAX + 1, 200)]
+    assert covered == list(range(100, 100 + POSITIONS_MAX))
+
+
+def test_a_copy_beyond_all_noted_has_a_history_of_its_own():
+    assert not MapBases().rules_out(7)
+    bases = noted((0, 10), (0, 20))
+    assert not bases.rules_out(9)
+    assert bases.rules_out(10)
+    assert bases.rules_out(21)
 
 
 def test_they_never_outgrow_the_superblock():

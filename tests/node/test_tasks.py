@@ -3,7 +3,7 @@
 import pytest
 
 from emulator.copy.services import ReadTracks, Saved, Until
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError
 from emulator.node.tasks import Tasks
 
 
@@ -131,3 +131,17 @@ def test_our_own_mistakes_are_not_hidden():
     shell.tasks.start(step())
     with pytest.raises(ZeroDivisionError):
         shell.tasks.resume(shell.asked[0][1], None)
+
+
+def test_what_would_lose_data_is_no_refusal_of_a_disk():
+    """A damaged journal must end the start; taken for a refusal, the site would wait for ever."""
+    shell = Shell()
+
+    def step():
+        yield Saved()
+        raise CorruptError("nvs", "damaged")
+
+    shell.tasks.start(step())
+    with pytest.raises(CorruptError, match="damaged"):
+        shell.tasks.resume(shell.asked[0][1], None)
+    assert shell.failed == []
