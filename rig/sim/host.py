@@ -142,6 +142,9 @@ class Host:
             return
         site = self._sites[self._where]
         wait_ns = int(self.config.think_ns * (0.2 + 1.6 * self._dice.random()))
+        if not self.writes_left:
+            # Nothing is left but to wait for answers; reading on meanwhile only takes time.
+            wait_ns = max(wait_ns, RETRY_NS)
         if not site.open_to_hosts():
             self._where = 1 - self._where
             wait_ns = max(wait_ns, RETRY_NS)
@@ -242,8 +245,7 @@ class Host:
         if outcome is Outcome.DONE and operation.data is None:
             self._check_read(operation, b"".join(data))
         elif outcome is Outcome.DONE:
-            if not operation.csn:
-                self._swap_csn(operation)
+            self._swap_csn(operation)
             if not operation.csn:
                 raise Violation("A1", f"a write was answered at {operation.site.name} unjournalled")
             self.answered_writes += 1
@@ -264,11 +266,15 @@ class Host:
             raise Violation("host", f"an operation inside the volume ended as {outcome.name}")
 
     def _swap_csn(self, operation: Operation) -> None:
-        """Take the csn of an equal write under way: which of them was journalled, nobody saw."""
+        """Of equal writes take the first csn: nobody saw whose it is, and it is answered first."""
         for other in self._under_way:
-            if other.csn and other.data == operation.data and other.offset == operation.offset:
-                operation.csn, other.csn = other.csn, 0
-                return
+            if (
+                other.csn > 0
+                and (not operation.csn or other.csn < operation.csn)
+                and other.data == operation.data
+                and other.offset == operation.offset
+            ):
+                operation.csn, other.csn = other.csn, operation.csn
 
     def site_died(self, site: HostSite) -> None:
         """Do again, or give up, what a site did not answer before it died."""
