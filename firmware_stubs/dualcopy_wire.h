@@ -38,7 +38,8 @@ enum dualcopy_record_kind {
     DUALCOPY_KIND_RESYNC_END = 6,
     DUALCOPY_KIND_ROLE = 7,
     DUALCOPY_KIND_FETCH = 8,
-    DUALCOPY_KIND_FETCHED = 9
+    DUALCOPY_KIND_FETCHED = 9,
+    DUALCOPY_KIND_CHANNEL = 32
 };
 
 enum dualcopy_change_form {

@@ -27,7 +27,10 @@ LONG_FILES: dict[str, str] = {
     "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
     "emulator/node/processor.py": "one turn is read in one place",
     "emulator/node/volume.py": "reading, writing and zeroing share the edges of tracks",
+    "emulator/transport/capture.py": "one writer: sharing, mending and stopping of one file",
     "emulator/transport/simulated.py": "a medium and its two ways, each useless alone",
+    "rig/capture/layers.py": "the layers of one protocol, bound to one another",
+    "rig/host/channel_machine.py": "all rules of path recovery, each of which leans on the others",
 }
 
 

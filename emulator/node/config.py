@@ -76,3 +76,5 @@ class SiteConfig:
     devices: dict[str, DeviceConfig] = field(default_factory=dict)
     links: dict[str, LinkConfig] = field(default_factory=dict)
     groups: dict[str, GroupConfig] = field(default_factory=dict)
+    channel_capture: str | None = None
+    """File for the channel programs of native hosts, as FICON frames."""

@@ -1,38 +1,68 @@
 """The shell's side of links: open lines, move packets, open again what was lost."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from emulator.clock import SECOND_NS
 from emulator.errors import BenchError, CannotRunHere, LinkLost, UnavailableError
 from emulator.events import CaptureStopped, Event, LinkChanged
+from emulator.link.link import Link
 from emulator.node.config import LinkConfig
-from emulator.node.links import LinkEnd
 from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.transport.base import Line, Tap
 from emulator.transport.capture import CaptureWriter, capture_from_environment, join_taps
 from emulator.transport.opener import open_line
 from emulator.transport.pcapng import Interface
+from emulator.wire.checksum import Buffer
 
 REOPEN_NS = SECOND_NS // 4
 # Packets given to a line in one go, and in one turn, before hosts are looked after again.
 BURST = 64
 
 
+class LinkUser(Protocol):
+    """What a line serves: one end of a link between sites, or of a host's native channel."""
+
+    machine: Link
+
+    def opened(self, now_ns: int, mtu_bytes: int, rate_bytes_per_s: float | None) -> None:
+        """Begin to greet the other end."""
+
+    def receive(self, packets: Sequence[Buffer], now_ns: int) -> None:
+        """Take packets from the line."""
+
+    def wake(self, now_ns: int) -> None:
+        """Do what is due."""
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `wake` is due."""
+
+    def lost(self, now_ns: int, reason: str) -> None:
+        """End the session: the line is gone."""
+
+
 class LineEnd:
-    """One line of this site, open or to be opened again."""
+    """One line of this site, open or to be opened again.
+
+    `may_leave` allows a line that goes to another machine: a host's channel, like its NBD
+    connection, is bare wherever it runs, and only copies have to be sealed on their way.
+    """
 
     def __init__(
         self,
         config: LinkConfig,
-        end: LinkEnd,
+        end: LinkUser,
         loop: Loop,
         emit: Callable[[Event], None],
         tap: Tap | None,
+        *,
+        may_leave: bool = False,
     ) -> None:
         self.config = config
         self.end = end
         self.line: Line | None = None
+        self._may_leave = may_leave
         self._loop = loop
         self._emit = emit
         self._tap = tap
@@ -64,7 +94,7 @@ class LineEnd:
     def open(self, now_ns: int) -> None:
         """Open the line; a line that must not carry an unsealed link is refused."""
         line = open_line(self.config.line, self._tap)
-        if not line.loopback:
+        if not (line.loopback or self._may_leave):
             line.close()
             raise BenchError(
                 f"link {self.config.name}: {self.config.line} may leave this machine, and links "
@@ -169,10 +199,10 @@ class LineEnd:
             for name in now.keys() | self._totals.keys()
         }
 
-    def close(self, now_ns: int) -> None:
+    def close(self, now_ns: int, reason: str = "the site stops") -> None:
         """Say goodbye to the other end and close the line."""
         self._closed = True
-        self.end.machine.close(now_ns, "the site stops")
+        self.end.machine.close(now_ns, reason)
         if self.line is not None:
             try:
                 self.line.send(self.end.machine.outgoing(now_ns, 1))

@@ -26,6 +26,7 @@ from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
 from emulator.node.log import write_event
 from emulator.node.loop import Loop, Workers
+from emulator.node.natives import NativeServer, open_natives
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
 from emulator.node.recovery import (
@@ -70,6 +71,7 @@ class SiteRuntime:
         self._lines: dict[str, LineEnd] = {}
         self._hosts = HostServer(self._loop, write_event)
         self._publish: Callable[[], None] = _nobody
+        self._natives: NativeServer | None = None
 
     # Starting.
 
@@ -123,6 +125,14 @@ class SiteRuntime:
             write_event,
         )
         self._closers.append(self._hosts.close)
+        self._natives = open_natives(
+            self.config,
+            self.processor.volumes,
+            self.processor.track_stores,
+            self._loop,
+            write_event,
+        )
+        self._closers.append(self._natives.give_back)
         self._watch_signals()
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
@@ -196,8 +206,8 @@ class SiteRuntime:
         hosts_due_ns = self._hosts.next_deadline_ns()
         if hosts_due_ns is not None:
             due_ns = min(due_ns, hosts_due_ns)
-        for line in self._lines.values():
-            deadline_ns = line.next_deadline_ns()
+        for served in (*self._lines.values(), self._natives):
+            deadline_ns = served.next_deadline_ns() if served is not None else None
             if deadline_ns is not None:
                 due_ns = min(due_ns, deadline_ns)
         return max(0.0, (due_ns - time.monotonic_ns()) / SECOND_NS)
@@ -207,6 +217,11 @@ class SiteRuntime:
         processor = self.processor
         self._loop.run_once(timeout_s)
         now_ns = time.monotonic_ns()
+        natives = self._natives
+        if natives is not None:
+            natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
+            self._hosts.spoke |= natives.spoke
+            natives.spoke = False
         if self._hosts.spoke:
             self._hosts.spoke = False
             processor.host_spoke(now_ns)
@@ -222,12 +237,12 @@ class SiteRuntime:
         processor.complete(now_ns)
         self._publish()
         self._hosts.send(paused=processor.pacing.paused(now_ns))
-        if not heard and processor.background_waits():
+        more = natives is not None and natives.send(now_ns)
+        if not (heard or more) and processor.background_waits():
             return BACKGROUND_WAIT_S
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)
         self._publish()
-        more = False
         for line in self._lines.values():
             more = line.send(now_ns) or more
         self._captures.flush(write_event)
@@ -237,6 +252,8 @@ class SiteRuntime:
 
     def _add_status(self, status: dict[str, Any]) -> None:
         status["hosts"] = self._hosts.counts()
+        if self._natives is not None:
+            status["channel"] = self._natives.counts()
         status["pid"] = os.getpid()
         for name, line in self._lines.items():
             status["links"][name]["line"] = {"uri": line.config.line, **line.counters()}
@@ -246,11 +263,17 @@ class SiteRuntime:
     def _drain(self) -> int:
         """Answer what hosts wait for, let the other site catch up, and bring all to the disks."""
         self._hosts.close_listeners()
+        natives = self._natives
+        assert natives is not None
+        natives.close_to_programs()
         limit_ns = time.monotonic_ns() + DRAIN_NS
         self.processor.draining = True
-        while time.monotonic_ns() < limit_ns and not (self._hosts.quiet() and self._sent()):
+        while time.monotonic_ns() < limit_ns and not (
+            self._hosts.quiet() and natives.quiet() and self._sent()
+        ):
             self._turn(0.005)
         self._hosts.close()
+        natives.close(time.monotonic_ns())
         for line in self._lines.values():
             line.close(time.monotonic_ns())
         limit_ns = time.monotonic_ns() + DRAIN_NS

@@ -8,6 +8,7 @@ from emulator.channel.track_store import TrackStore
 from emulator.disk.base import Disk
 from emulator.errors import BenchError
 from emulator.events import Event
+from emulator.frontend.native_uri import is_native
 from emulator.frontend.shared_device import SharedDevice
 from emulator.frontend.shared_uri import parse_shared_uri
 from emulator.frontend.uri import ServeKind, parse_serve_uri
@@ -30,6 +31,8 @@ def serve_devices(
     first_uri: dict[str, str] = {}
     for device, disk in zip(config.devices.values(), disks, strict=True):
         for uri in device.serve:
+            if is_native(uri):
+                continue
             where = parse_serve_uri(uri)
             address = f"{where.kind.value} {where.address}"
             first_uri.setdefault(address, uri)

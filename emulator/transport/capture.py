@@ -94,12 +94,9 @@ class CaptureWriter:
         """Return the function that a line calls with each of its packets."""
         ethernet = link_type(self.interfaces[interface_id].uri) == LINK_TYPE_ETHERNET
         skip = ETHERNET_HEADER_BYTES if ethernet else 0
-        batch, counters, clock_ns = self._batch, self.counters, self._clock_ns
+        clock_ns = self._clock_ns
 
         def record(direction: Direction, data: Buffer, comment: str | None) -> None:
-            if self.stopped is not None:
-                counters.packets_lost += 1
-                return
             flags = FLAG_INBOUND if direction is Direction.RECEIVED else FLAG_OUTBOUND
             # What we send without a remark is as we made it; the rest may have met a bad line.
             if flags == FLAG_INBOUND or comment is not None:
@@ -107,13 +104,23 @@ class CaptureWriter:
                 if isinstance(found, str):
                     flags |= FLAG_CRC_ERROR
                     comment = comment or f"damaged: {found}"
-            append_packet(batch, interface_id, clock_ns(), flags, data, comment)
-            counters.packets += 1
-            counters.bytes += len(data)
-            if len(batch) >= BATCH_BYTES_MAX:
-                self.flush()
+            self.add(interface_id, clock_ns(), flags, data, comment)
 
         return record
+
+    def add(
+        self, interface_id: int, time_ns: int, flags: int, data: Buffer, comment: str | None
+    ) -> None:
+        """Record a frame with its stamp and the flags of its direction."""
+        counters = self.counters
+        if self.stopped is not None:
+            counters.packets_lost += 1
+            return
+        append_packet(self._batch, interface_id, time_ns, flags, data, comment)
+        counters.packets += 1
+        counters.bytes += len(data)
+        if len(self._batch) >= BATCH_BYTES_MAX:
+            self.flush()
 
     def flush(self) -> None:
         """Write what the taps gathered; called by the event loop each turn."""

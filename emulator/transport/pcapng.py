@@ -18,6 +18,11 @@ LINK_TYPE_ETHERNET: Final = 1
 LINK_TYPE_DUALCOPY: Final = LINK_TYPE
 """LINKTYPE_USER0: bare packets of ours; the dissector is bound to it."""
 
+LINK_TYPE_FIBRE_CHANNEL: Final = 224
+"""LINKTYPE_FC_2: Fibre Channel frames from their header on; a site's channel."""
+CHANNEL_SCHEME: Final = "channel"
+"""What stands for a site's channel where a line has its URI."""
+
 FLAG_INBOUND: Final = 1
 FLAG_OUTBOUND: Final = 2
 FLAG_CRC_ERROR: Final = 1 << 24
@@ -26,6 +31,8 @@ TEXT_BYTES_MAX: Final = 1024
 """Comments and names are for people; the format's own limit is 65,535."""
 
 NOT_SEALED: Final = "link not sealed (lab_plaintext)"
+
+_LINK_TYPES: Final = {"eth": LINK_TYPE_ETHERNET, CHANNEL_SCHEME: LINK_TYPE_FIBRE_CHANNEL}
 
 _SECTION_HEADER: Final = 0x0A0D0D0A
 _INTERFACE: Final = 1
@@ -62,10 +69,10 @@ class Interface(NamedTuple):
 def link_type(uri: str) -> int:
     """Return the capture's link type for a line: whole frames on Ethernet, else bare packets.
 
-    >>> link_type("eth://veth0"), link_type("udp://127.0.0.1:7001")
-    (1, 147)
+    >>> link_type("eth://veth0"), link_type("udp://127.0.0.1:7001"), link_type("channel://A")
+    (1, 147, 224)
     """
-    return LINK_TYPE_ETHERNET if scheme_of(uri) == "eth" else LINK_TYPE_DUALCOPY
+    return _LINK_TYPES.get(scheme_of(uri), LINK_TYPE_DUALCOPY)
 
 
 def head_bytes(application: str, interfaces: Sequence[Interface]) -> bytes:

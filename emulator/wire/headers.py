@@ -112,7 +112,7 @@ BODY_KINDS: Final = (
     layout.RecordKind.RESYNC_TRACKS,
     layout.RecordKind.FETCHED,
 )
-"""Kinds whose records have a body of changes; every other kind carries a JSON text."""
+"""Kinds whose records have a body of changes; every other kind but CHANNEL carries a JSON text."""
 
 
 def rows(header: Header) -> tuple[Row, ...]:

@@ -53,6 +53,8 @@ class RecordKind(enum.IntEnum):
     ROLE = 7
     FETCH = 8
     FETCHED = 9
+    CHANNEL = 32
+    """A message of the native channel between a host and the cache processor."""
 
 
 class ChangeForm(enum.IntEnum):

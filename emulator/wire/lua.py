@@ -72,7 +72,7 @@ def _constants() -> str:
         f"local ETHERTYPE = 0x{ETHERTYPE_DEFAULT:04X}",
         f"local USER = {_USER}",
         f"local CRC_POLYNOMIAL = 0x{crc32c_table()[128]:08X} -- reflected",
-        f"local BODY_KINDS = {{ {kinds} }} -- records of changes; every other kind is text",
+        f"local BODY_KINDS = {{ {kinds} }} -- records of changes; others but CHANNEL are text",
     ]
     return "\n".join(lines) + "\n"
 

@@ -245,7 +245,7 @@ local PAYLOADS = {
     local size = stop - at
     if BODY_KINDS[kind] and offset == 0 then
       add_record(tree, tvb, at, stop, size == length)
-    elseif BODY_KINDS[kind] then
+    elseif BODY_KINDS[kind] or kind == KIND.CHANNEL then
       add_bytes(tree, tvb, at, size, stop, BYTES.payload)
     else
       add_text(tree, tvb, at, size, stop, STRINGS.text)

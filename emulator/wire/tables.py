@@ -53,7 +53,8 @@ packet in COBS, ended by a zero byte.
 
 A record is cut into DATA packets; `fragment_offset` says where a payload lies in its record.
 Records of kind {bodies} hold a record header and then its changes; records of every other kind
-hold a JSON text. A CLOSE holds its reason as text, or nothing. Sizes of headers are given in
+hold a JSON text, but those of kind `CHANNEL`: messages of the [native channel](channel.md). A
+CLOSE holds its reason as text, or nothing. Sizes of headers are given in
 their titles.
 """
 

@@ -58,6 +58,9 @@ class Bench:
             cache_bytes=table.cache,
             nvs=self._absolute(table.nvs),
             console=self._absolute(table.console),
+            channel_capture=(
+                str(self.path.parent / table.channel_capture) if table.channel_capture else None
+            ),
             devices={
                 device: DeviceConfig(
                     name=device,

@@ -104,7 +104,8 @@ class DeviceTable(_Table):
     )
     serve: list[str] = Field(
         default=[],
-        description="Where hosts reach it: nbd://host:port/name, nbd+unix:///name?socket=path.",
+        description="Where hosts reach it: nbd://host:port/name, nbd+unix:///name?socket=path, "
+        "or native+ and the URI of a line.",
         examples=[["nbd://127.0.0.1:10810/vol0"]],
     )
     write: Literal["early", "through"] = Field(
@@ -141,6 +142,12 @@ class SiteTable(_Table):
     )
     console: str = Field(
         description="The operator's socket.", examples=["unix:///var/tmp/a.console"]
+    )
+    channel_capture: str | None = Field(
+        default=None,
+        description="Record the channel programs of native hosts in this file, as FICON frames "
+        "that Wireshark decodes.",
+        examples=["channel.pcapng"],
     )
     device: dict[Name, DeviceTable] = Field(
         default={}, max_length=MAPS_MAX, description="Devices by name."

@@ -10,6 +10,7 @@ from pathlib import Path
 from emulator.channel.geometry import is_kind
 from emulator.disk import disk_bytes
 from emulator.errors import BenchError, CannotRunHere, UnavailableError
+from emulator.frontend.native_uri import is_native
 from emulator.frontend.shared_uri import SCHEME as SHARED
 from emulator.node.devices import device_geometry
 from emulator.nvs.areas import NVS_BYTES_MIN
@@ -24,6 +25,7 @@ from rig.bench.uris import (
     checksum_path,
     console_path,
     line_claims,
+    native_claims,
     path_claim,
     serve_claim,
     stays_here,
@@ -55,6 +57,9 @@ class UriChecker:
                 self._check_disk(name, device_name, device)
                 self._check_checksums(name, device_name, device)
             self._check_serves(name, site)
+            if site.channel_capture is not None:
+                capture = str(self._folder / site.channel_capture)
+                self._claim((*path, "channel_capture"), path_claim(capture))
         captures: set[str] = set()
         for name, link in self._file.link.items():
             self._check_link(("link", name), link, captures)
@@ -107,11 +112,11 @@ class UriChecker:
     def _check_serves(self, name: str, site: SiteTable) -> None:
         """One address may serve many devices of a site, each under a name of its own."""
         served: dict[Claim, set[str]] = {}
-        for device_name, device in site.device.items():
+        for number, (device_name, device) in enumerate(site.device.items()):
             for index, text in enumerate(device.serve):
                 path = ("site", name, "device", device_name, "serve", index)
                 try:
-                    claim, export = serve_claim(absolute(text, self._folder))
+                    claims, export = _served(absolute(text, self._folder), device_name, number)
                 except BenchError as error:
                     self._problems.add(path, str(error))
                     continue
@@ -123,12 +128,12 @@ class UriChecker:
                     self._problems.add(
                         path, f"Hercules hosts share count-key-data devices, not a {device.kind}"
                     )
-                export = export or device_name
-                if claim not in served:
-                    self._claim(path, claim)
-                elif export in served[claim]:
-                    self._problems.add(path, f"{claim} serves a device called {export} already")
-                served.setdefault(claim, set()).add(export)
+                for claim in claims:
+                    if claim not in served:
+                        self._claim(path, claim)
+                    elif export in served[claim]:
+                        self._problems.add(path, f"{claim} serves a device called {export} already")
+                    served.setdefault(claim, set()).add(export)
 
     def _check_link(self, path: places.Path, link: LinkTable, captures: set[str]) -> None:
         for key, text in (("a", link.a), ("b", link.b)):
@@ -175,6 +180,15 @@ def _disk_claims(text: str) -> list[Claim]:
 
 def _console_claims(text: str) -> list[Claim]:
     return [path_claim(console_path(text))]
+
+
+def _served(text: str, device: str, number: int) -> tuple[list[Claim], str]:
+    """Return what a front end's URI occupies, and what hosts call the device there."""
+    if is_native(text):
+        claims, address = native_claims(text, device, number)
+        return claims, f"{address:04X}"
+    claim, export = serve_claim(text)
+    return [claim], export or device
 
 
 def _nvs_claims(text: str) -> list[Claim]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from emulator.frontend.native_uri import PREFIX, device_address, is_native, parse_native_uri
 from emulator.frontend.uri import SOCKET_PATH_BYTES_MAX, parse_serve_uri
 from emulator.transport.opener import ENTRY_POINT_GROUP, SCHEMES
 from emulator.uri import Uri, parse_uri, scheme_of, suggestion
@@ -45,6 +46,8 @@ def absolute(text: str, folder: Path) -> str:
     >>> absolute("raw:a.img?size=1MiB", Path("/bench"))
     'raw:///bench/a.img?size=1MiB'
     """
+    if is_native(text):
+        return PREFIX + absolute(text[len(PREFIX) :], folder)
     scheme = scheme_of(text)
     head, mark, query = text[len(scheme) + 1 :].partition("?")
     if scheme in _FILE_SCHEMES and head and not head.startswith("/"):
@@ -71,6 +74,13 @@ def serve_claim(text: str) -> tuple[Claim, str]:
         return path_claim(served.address), served.export
     host, port = served.address
     return Claim("TCP port", host.lower(), str(port)), served.export
+
+
+def native_claims(text: str, name: str, index: int) -> tuple[list[Claim], int]:
+    """Return what a native URI's line occupies, and the device's address there."""
+    found = parse_native_uri(text)
+    claims = line_claims(found.line) or [Claim("native line", "", found.line)]
+    return claims, device_address(name, index, found.device)
 
 
 def console_path(text: str) -> str:

@@ -18,7 +18,7 @@ local VERSION = 1
 local ETHERTYPE = 0x88B5
 local USER = 0
 local CRC_POLYNOMIAL = 0x82F63B78 -- reflected
-local BODY_KINDS = { [1] = true, [5] = true, [9] = true } -- records of changes; every other kind is text
+local BODY_KINDS = { [1] = true, [5] = true, [9] = true } -- records of changes; others but CHANNEL are text
 
 -- Named values, by filter name.
 local NAMES = {
@@ -45,6 +45,7 @@ local NAMES = {
     [7] = "ROLE",
     [8] = "FETCH",
     [9] = "FETCHED",
+    [32] = "CHANNEL",
   },
   ["dualcopy.change.form"] = {
     [1] = "FULL",
@@ -55,7 +56,7 @@ local NAMES = {
 }
 
 local TYPE = { HELLO = 1, DATA = 2, ACK = 3, CLOSE = 4 }
-local KIND = { NONE = 0, CHANGES = 1, POSITION = 2, DURABLE = 3, RESYNC_BEGIN = 4, RESYNC_TRACKS = 5, RESYNC_END = 6, ROLE = 7, FETCH = 8, FETCHED = 9 }
+local KIND = { NONE = 0, CHANGES = 1, POSITION = 2, DURABLE = 3, RESYNC_BEGIN = 4, RESYNC_TRACKS = 5, RESYNC_END = 6, ROLE = 7, FETCH = 8, FETCHED = 9, CHANNEL = 32 }
 local FORM = { FULL = 1, DELTA = 2, ZERO = 3, RUN = 4 }
 
 -- The rows of each header: where a field lies and what shows it.
@@ -475,7 +476,7 @@ local PAYLOADS = {
     local size = stop - at
     if BODY_KINDS[kind] and offset == 0 then
       add_record(tree, tvb, at, stop, size == length)
-    elseif BODY_KINDS[kind] then
+    elseif BODY_KINDS[kind] or kind == KIND.CHANNEL then
       add_bytes(tree, tvb, at, size, stop, BYTES.payload)
     else
       add_text(tree, tvb, at, size, stop, STRINGS.text)

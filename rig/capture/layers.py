@@ -47,6 +47,7 @@ _PAYLOAD_LENGTH = next(row for row in rows(_HEADERS["packet"]) if row.name == "p
 _FIELDS = {"B": ByteField, "H": ShortField, "I": IntField, "Q": LongField}
 _HEX_FIELDS = {"H": XShortField, "I": XIntField, "Q": XLongField}
 _DATA = int(PacketType.DATA)
+_CHANNEL = ENUMS["dualcopy.kind"]["CHANNEL"]
 _DEFAULTS = {"magic": MAGIC, "version": VERSION, "type": _DATA, "payload_length": None}
 # Scapy stops at 100 items by default; no packet has room for as many as this.
 _ITEMS_MAX = PAYLOAD_BYTES_MAX
@@ -275,6 +276,8 @@ class DualCopy(Packet):
             whole = self.record_length == len(payload)
             start = DualCopyRecord if whole else DualCopyRecordHead
             found = Raw if self.fragment_offset else start
+        elif self.type == _DATA and self.kind == _CHANNEL:
+            found = Raw
         return found
 
     def post_build(self, pkt: bytes, pay: bytes) -> bytes:

@@ -147,6 +147,8 @@ def body_fields(packet: Packet) -> dict[str, Any]:
         return {}
     if packet.kind in BODY_KINDS:
         return _fields(RECORD_FIELDS, packet.payload)[0]
+    if packet.kind == RecordKind.CHANNEL:
+        return {}
     return {"text": bytes(packet.payload).decode("utf-8", "replace")}
 
 

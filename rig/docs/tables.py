@@ -27,6 +27,8 @@ def write(root: Path, folder: Path) -> None:
         "events": _events(root),
         "bench": _bench(root),
         "commands": _commands(root),
+        "channel_commands": _channel_commands(root),
+        "channel_messages": _channel_messages(root),
         **{path.stem: _keys(path) for path in _uri_modules(root)},
     }.items():
         (folder / f"{name}.md").write_text("\n".join([*lines, ""]))
@@ -72,6 +74,70 @@ def _commands(root: Path) -> Iterator[str]:
                 for verb in _verbs(node):
                     words = " ".join(word for word in ("dualcopy", noun, verb) if word)
                     yield f"| `{words}` | {_sentence(node)} |"
+
+
+def _channel_commands(root: Path) -> Iterator[str]:
+    """Every row `Command(code, name, ...)` of the engine, or of a function that makes one."""
+    yield from ("| command | code | multitrack (`-mt`) |", "|---|---|---|")
+    rows: dict[str, tuple[int, bool]] = {"transfer-in-channel": (0x08, False)}
+    for path in [root / "emulator/channel/fba.py", *root.glob("emulator/channel/ckd/table*.py")]:
+        tree = ast.parse(path.read_text())
+        codes = _constants(tree)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Name("Command" | "_search"), args=[code, name, *_]):
+                    number = codes.get(_text(code)) if isinstance(code, ast.Name) else None
+                    if number is None and not isinstance(code, ast.Constant):
+                        continue
+                    number = ast.literal_eval(code) if number is None else number
+                    word = str(ast.literal_eval(name)).lower().replace(" ", "-")
+                    both = any(option.arg == "multitrack" for option in node.keywords)
+                    searches = node.func.id == "_search"  # type: ignore[attr-defined]
+                    rows.setdefault(word, (number, both or searches))
+    for word, (number, both) in sorted(rows.items()):
+        yield f"| `{word}` | {number:02X} | {f'{number | 0x80:02X}' if both else ''} |"
+
+
+def _constants(tree: ast.Module) -> dict[str, int]:
+    """Return the whole numbers that a module gives names to."""
+    found: dict[str, int] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Constant(int() as value)):
+                found[name] = value
+            case ast.Assign(targets=[ast.Tuple(names)], value=ast.Tuple(values)):
+                for one, value in zip(names, values, strict=True):
+                    if isinstance(value, ast.Constant) and isinstance(value.value, int):
+                        found[_text(one)] = value.value
+    return found
+
+
+def _channel_messages(root: Path) -> Iterator[str]:
+    path = root / "emulator" / "frontend" / "native_layout.py"
+    shared: dict[str, ast.Call] = {}
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.AnnAssign(
+                target=ast.Name(name), value=ast.Call(func=ast.Name("Field")) as row
+            ):
+                shared[name] = row
+            case ast.AnnAssign(target=ast.Name(name), value=ast.Tuple(rows)) if name.endswith(
+                "_FIELDS"
+            ):
+                yield from (f"### {name.removesuffix('_FIELDS')}", "")
+                yield from ("| field | code | meaning |", "|---|---|---|")
+                for row in rows:
+                    field = shared[row.id] if isinstance(row, ast.Name) else row
+                    words = [str(ast.literal_eval(word)) for word in field.args]  # type: ignore[attr-defined]
+                    yield f"| {words[0]} | `{words[1]}` | {words[2]} |"
+                yield ""
+            case ast.ClassDef(name="MessageType"):
+                values = ", ".join(
+                    f"{ast.literal_eval(row.value)} `{_text(row.targets[0])}`"
+                    for row in node.body
+                    if isinstance(row, ast.Assign)
+                )
+                yield from (f"`type` is {values}.", "")
 
 
 def _noun(tree: ast.Module) -> str:
