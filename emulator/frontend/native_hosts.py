@@ -6,9 +6,30 @@ The table `ON_START` says what a START leads to. Leaves doing it to `native_unit
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from emulator.frontend.native_messages import Attention, Ended
+from emulator.frontend.native_messages import Attention, DeviceRow, Ended, Start
 from emulator.frontend.native_path import NativePath
+
+
+class Device(Protocol):
+    """What performs the channel programs for one device."""
+
+    row: DeviceRow
+
+    def perform(
+        self, start: Start, host: int, done: Callable[[Ended], None]
+    ) -> Callable[[], None] | None:
+        """Perform a program and call `done` once, perhaps before returning.
+
+        Returns what halts it, if it may be halted: `done` is then called soon, with HALTED.
+        """
+
+    def forget(self, host: int) -> None:
+        """Give up what the host holds of the device (reservation), as a system reset does."""
+
+    def take_status(self, host: int) -> int | None:
+        """Return the next unit status that the host has not asked for, if there is one."""
 
 
 class SubchannelState(enum.Enum):

@@ -10,12 +10,12 @@ CCWs to the devices.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.native_hosts import (
     ON_START,
     Deed,
+    Device,
     Host,
     Subchannel,
     SubchannelState,
@@ -29,7 +29,6 @@ from emulator.frontend.native_messages import (
     Attention,
     AttentionTaken,
     Detach,
-    DeviceRow,
     Ended,
     Halt,
     Start,
@@ -45,26 +44,6 @@ _CCW_BYTES = 128  # what one costs in memory beside its data
 
 ATTENTIONS_MAX = 64
 """Told to a host and not taken by it; more wait in the devices."""
-
-
-class Device(Protocol):
-    """What performs the channel programs for one device."""
-
-    row: DeviceRow
-
-    def perform(
-        self, start: Start, host: int, done: Callable[[Ended], None]
-    ) -> Callable[[], None] | None:
-        """Perform a program and call `done` once, perhaps before returning.
-
-        Returns what halts it, if it may be halted: `done` is then called soon, with HALTED.
-        """
-
-    def forget(self, host: int) -> None:
-        """Give up what the host holds of the device (reservation), as a system reset does."""
-
-    def take_status(self, host: int) -> int | None:
-        """Return the next unit status that the host has not asked for, if there is one."""
 
 
 class ChannelUnit:

@@ -142,7 +142,7 @@ def test_hosts_that_are_paced_begin_nothing(tracks):
     assert served.ended[0].unit_status == 0x0C
 
 
-def test_a_switch_of_roles_is_told_and_writes_are_inhibited(tracks):
+def test_a_switch_of_roles_is_told_and_hosts_are_refused(tracks):
     _, volume, served = tracks
     sense_id = [Ccw(0xE4, 7, flags=0x20)]
     served.start(sense_id)
@@ -150,10 +150,10 @@ def test_a_switch_of_roles_is_told_and_writes_are_inhibited(tracks):
     served.device.look()
     assert served.device.take_status(HOST) == 0x85
     served.start(chained(next(iter(test_chains.WRITES.values()))[0]), number=2)
-    assert (served.ended[-1].unit_status, served.ended[-1].sense[:2]) == (0x0E, b"\x10\x02")
+    assert (served.ended[-1].unit_status, served.ended[-1].sense[:2]) == (0x0E, b"\x40\x00")
     volume.primary = True
     served.device.look()
-    assert served.device.take_status(HOST) == 0x85
+    assert [served.device.take_status(HOST) for _ in range(3)] == [0x04, 0x85, None]
     served.start(chained(next(iter(test_chains.WRITES.values()))[0]), number=3)
     volume.settle()
     assert served.ended[-1].unit_status == 0x0C
