@@ -6,9 +6,8 @@ to `frontend/native_unit.py` and what they do to `frontend/native_device.py`.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from emulator.channel.blocks import BlockVolume
 from emulator.errors import MisuseError
 from emulator.events import Event
 from emulator.frontend.native_device import NativeDevice
@@ -16,10 +15,11 @@ from emulator.frontend.native_messages import DeviceRow, Ended, Start
 from emulator.frontend.native_path import NativePath
 from emulator.frontend.native_unit import ChannelUnit
 from emulator.node.channel_capture import ChannelCapture
-from emulator.node.channel_devices import Stores, native_devices
+from emulator.node.channel_devices import native_devices
 from emulator.node.config import LinkConfig, SiteConfig
 from emulator.node.lines import LineEnd
 from emulator.node.loop import Loop
+from emulator.node.processor import Processor
 
 
 class _Watched:
@@ -62,8 +62,6 @@ class NativeServer:
         self._unit = ChannelUnit(0, [], emit)
         self._paths: list[NativePath] = []
         self._lines: list[LineEnd] = []
-        self.spoke = False
-        """Whether a host sent something since this was last cleared."""
 
     def open(self, devices: list[NativeDevice], lines: dict[str, list[int]], now_ns: int) -> None:
         """Serve devices; `lines` has for each line's URI the addresses that it reaches."""
@@ -82,19 +80,21 @@ class NativeServer:
             self._paths.append(path)
             self._lines.append(line)
 
-    def receive(self, now_ns: int, *, paused: bool) -> None:
-        """Take what hosts sent; while they are paced, no further program begins."""
+    def receive(self, now_ns: int, *, paused: bool) -> bool:
+        """Take what hosts sent, and return whether they did; no program begins while `paused`."""
+        spoke = False
         for device in self._devices:
             device.held = paused
             device.look()
         for line, path in zip(self._lines, self._paths, strict=True):
             line.receive(now_ns)
             if path.pending:
-                self.spoke = True
+                spoke = True
                 self._unit.handle(path)
         if not paused:
             for device in self._devices:
                 device.go_on()
+        return spoke
 
     def send(self, now_ns: int) -> bool:
         """Send what hosts are to hear; return whether there is more at once."""
@@ -142,8 +142,7 @@ class NativeServer:
 
 def open_natives(
     config: SiteConfig,
-    volumes: Mapping[str, BlockVolume],
-    stores: Stores,
+    processor: Processor,
     loop: Loop,
     emit: Callable[[Event], None],
 ) -> NativeServer:
@@ -153,6 +152,8 @@ def open_natives(
         capture = ChannelCapture(config.channel_capture, config.name)
     natives = NativeServer(loop, emit, os.urandom, capture)
     observe = None if capture is None else capture.ended
-    devices, lines = native_devices(config.devices, volumes, stores, observe)
+    devices, lines = native_devices(
+        config.devices, processor.volumes, processor.track_stores, observe
+    )
     natives.open(devices, lines, time.monotonic_ns())
     return natives

@@ -125,13 +125,7 @@ class SiteRuntime:
             write_event,
         )
         self._closers.append(self._hosts.close)
-        self._natives = open_natives(
-            self.config,
-            self.processor.volumes,
-            self.processor.track_stores,
-            self._loop,
-            write_event,
-        )
+        self._natives = open_natives(self.config, self.processor, self._loop, write_event)
         self._closers.append(self._natives.give_back)
         self._watch_signals()
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
@@ -219,9 +213,8 @@ class SiteRuntime:
         now_ns = time.monotonic_ns()
         natives = self._natives
         if natives is not None:
-            natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
-            self._hosts.spoke |= natives.spoke
-            natives.spoke = False
+            spoke = natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
+            self._hosts.spoke |= spoke
         if self._hosts.spoke:
             self._hosts.spoke = False
             processor.host_spoke(now_ns)
