@@ -213,8 +213,7 @@ class SiteRuntime:
         now_ns = time.monotonic_ns()
         natives = self._natives
         if natives is not None:
-            spoke = natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
-            self._hosts.spoke |= spoke
+            self._hosts.spoke |= natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
         if self._hosts.spoke:
             self._hosts.spoke = False
             processor.host_spoke(now_ns)
