@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 
+from emulator.cache.tracks import track_key
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.lineage import Position
 from emulator.copy.services import Asking, ReadJournal, Services, Step, Until
@@ -349,5 +350,10 @@ def replay_into(epoch: Epoch, payload: bytes) -> None:
     assert csn_first >= epoch.csn_first
     for change in decode_changes(memoryview(payload)[HOST_ENTRY.size :], count):
         assert isinstance(change, Extent), "a host write is journalled whole"
+        if change.tracks:
+            images = [image for _key, _start, image in track_pieces(change)]
+            first = track_key(change.volume, change.track)
+            epoch.whole_many(range(first, first + change.tracks), images, [None] * change.tracks)
+            continue
         for key, start, data in track_pieces(change):
             epoch.replay(key, start, data)

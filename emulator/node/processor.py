@@ -59,6 +59,9 @@ STEPS_MAX = 64
 WRITES_A_STEP = 3
 BACKGROUND_NS = 200 * MICROSECOND_NS
 QUIET_NS = 200 * MICROSECOND_NS
+# Share of the cache's tracks that may be dirty before they are destaged though hosts are busy: half,
+# since what is written again meanwhile goes to the disk once.
+DESTAGE_SHARE = 2
 # Fill of the journal at which tracks are destaged though hosts are busy.
 DESTAGE_FILL = 0.3
 
@@ -327,7 +330,7 @@ class Processor:
     def _pressed(self) -> bool:
         """Return whether dirty tracks must go to their disks now."""
         return (
-            self.cache.dirty_tracks() * 4 > self.cache.tracks_max
+            self.cache.dirty_tracks() * DESTAGE_SHARE > self.cache.tracks_max
             or self.journal.used_bytes() > self.journal.ring_bytes * DESTAGE_FILL
             or self.destage.too_old(self.now_ns, self.journal.tail_lsn)
         )
