@@ -1,7 +1,7 @@
 """An NBD write whose data does not come in one piece with its header.
 
-Collects the pieces and joins them once, so that a write of 32 MiB that arrives in a thousand pieces
-is copied twice, not a thousand times. What is refused is passed over without being kept.
+Collects into one buffer that grows, so that a write of 32 MiB that arrives in a thousand pieces, or
+in a million, costs little more than its bytes. What is refused is passed over without being kept.
 """
 
 from emulator.frontend.nbd_rules import Refusal
@@ -10,7 +10,7 @@ from emulator.frontend.nbd_rules import Refusal
 class WriteBegun:
     """A write that is still arriving."""
 
-    __slots__ = ("_parts", "flags", "handle", "length", "missing_bytes", "offset", "refused")
+    __slots__ = ("_data", "flags", "handle", "length", "missing_bytes", "offset", "refused")
 
     def __init__(
         self, flags: int, handle: bytes, offset: int, length: int, refused: Refusal | None
@@ -21,7 +21,7 @@ class WriteBegun:
         self.length = length
         self.refused = refused
         self.missing_bytes = length
-        self._parts: list[bytes] = []
+        self._data = bytearray()
 
     @property
     def held_bytes(self) -> int:
@@ -34,9 +34,9 @@ class WriteBegun:
         self.missing_bytes -= stop - at
         if self.refused:
             return stop
-        self._parts.append(view[at:stop].tobytes())
+        self._data += view[at:stop]
         return stop
 
     def data(self) -> bytes:
         """Return the data, once nothing is missing."""
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return bytes(self._data)

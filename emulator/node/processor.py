@@ -59,8 +59,8 @@ STEPS_MAX = 64
 WRITES_A_STEP = 3
 BACKGROUND_NS = 200 * MICROSECOND_NS
 QUIET_NS = 200 * MICROSECOND_NS
-# Share of the cache's tracks that may be dirty before they are destaged though hosts are busy: half,
-# since what is written again meanwhile goes to the disk once.
+# Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
+# half, since what is written again meanwhile goes to the disk once.
 DESTAGE_SHARE = 2
 # Fill of the journal at which tracks are destaged though hosts are busy.
 DESTAGE_FILL = 0.3
