@@ -15,6 +15,7 @@ TRIED = {
     "record: of two writes to a track the first is kept": {"O3", "C3"},
     "epoch: records leave before they are durable here": {"W1"},
     "answer: hosts are answered before the journal is durable": {"A1"},
+    "journal: a write counts before it is synced": {"W1", "A1"},
     "answer: in duplex the other site is not waited for": {"A-sync", "A-honest"},
     "apply: an epoch is applied before it is durable": {"L2", "O3", "O4"},
     "apply: parts of a track are laid over zeros": {"O3"},
