@@ -1,9 +1,9 @@
 """`dualcopy bench`: check and show bench files, and describe them to editors."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,6 +116,88 @@ def front(
         for pair, ratios in found["jobs"][job]["ratios"].items():
             print(f"{pair}: " + ", ".join(f"{key} {value}" for key, value in ratios.items()))
     print(f"results: {folder.path}")
+
+
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")]
+Seconds = Annotated[int, typer.Option(min=1, help="Length of one job.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results; else ./NAME-N.")]
+
+
+@app.command()
+def nvs(
+    undestaged: Annotated[
+        str, typer.Option(help="How much is on no disk when the site is killed.")
+    ] = "64MiB",
+    rounds: Rounds = 3,
+    seconds: Seconds = 4,
+    out: Out = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure writes into the nonvolatile store beside a peer that syncs, and restarts."""
+    from rig.cli.output import print_table
+    from rig.measure.store import StoreOptions, measure_nvs
+
+    options = StoreOptions(undestaged=undestaged, rounds=rounds, seconds=seconds)
+    found = _measured("nvs", out, measure_nvs, options)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(name, f"{value:.0f}") for name, value in found["iops"].items()]
+    print_table(["peer", "IOPS"], rows, "4 KiB random writes, 16 at once")
+    for pair, ratio in found["ratios"].items():
+        print(f"{pair}: {ratio}")
+    restart = found["restart"]
+    print(
+        f"ready after {restart['ready_s']:.2f} s with {restart['undestaged_mib']:.0f} MiB on no "
+        f"disk, {restart['ready_empty_s']:.2f} s with none"
+    )
+
+
+@app.command()
+def destage(
+    rounds: Rounds = 3, seconds: Seconds = 4, out: Out = None, as_json: JsonOption = False
+) -> None:
+    """Measure what a host feels of the destage at its full rate."""
+    from rig.cli.output import print_table
+    from rig.measure.store import StoreOptions, measure_destage
+
+    found = _measured("destage", out, measure_destage, StoreOptions(rounds=rounds, seconds=seconds))
+    if as_json:
+        print_json(found)
+        return
+    heads = ["destage", "IOPS", "mean us", "p99 us", "destaged MiB/s"]
+    rows = [
+        (
+            name,
+            f"{m['iops']:.0f}",
+            f"{m['mean_us']:.0f}",
+            f"{m['p99_us']:.0f}",
+            f"{m['destaged_mib_per_s']:.0f}",
+        )
+        for name, m in found["medians"].items()
+    ]
+    print_table(heads, rows, "4 KiB random writes, one at a time")
+    print(f"p99 with destage / without: {found['p99_ratio']}; mean: {found['mean_ratio']}")
+
+
+def _measured(
+    name: str,
+    out: Path | None,
+    measure: Callable[[Path, Any, Callable[[str], None]], dict[str, Any]],
+    options: object,
+) -> dict[str, Any]:
+    """Measure in a folder whose images and stores go, and keep what was found beside it."""
+    import json
+    import tempfile
+
+    from rig.demo.folder import RunFolder
+
+    folder = RunFolder.make(out, name)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder.path) as work:
+        found = measure(Path(work), options, lambda line: typer.echo(line, err=True))
+    (folder.path / "measurements.json").write_text(json.dumps(found, indent=1) + "\n")
+    typer.echo(f"results: {folder.path}", err=True)
+    return found
 
 
 def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:

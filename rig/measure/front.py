@@ -92,7 +92,7 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
         }
         for name, peer in running.items():
             # The first write of a block makes its memory; that is not what is compared.
-            _fio(peer, FILL, options, ("--size=" + str(size_bytes(options.size)),))
+            fio(peer, FILL, options, ("--size=" + str(size_bytes(options.size)),))
             _settle(peer)
             tell(f"filled {name}")
         for number in range(options.rounds):
@@ -100,7 +100,7 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
                 for name, peer in running.items():
                     if name not in job.peers and not name.startswith(OURS):
                         continue
-                    figures = _fio(peer, job, options)
+                    figures = fio(peer, job, options)
                     raw.setdefault(job.name, {}).setdefault(name, []).append(figures)
                     tell(f"round {number + 1} {job.name} {name}: {figures['iops']:.0f} IOPS")
                     _settle(peer)
@@ -120,7 +120,8 @@ def _peers(folder: Path, options: Options) -> dict[str, AbstractContextManager[R
     return found
 
 
-def _fio(peer: Running, job: Job, options: Options, length: Sequence[str] = ()) -> dict[str, float]:
+def fio(peer: Running, job: Job, options: Options, length: Sequence[str] = ()) -> dict[str, float]:
+    """Run one fio job against a peer and return its figures."""
     before = peer.cpu_s()
     length = length or ("--time_based", f"--runtime={options.seconds}")
     command = [

@@ -105,6 +105,18 @@ def qemu_nbd(folder: Path, size_bytes: int) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
+def qemu_nbd_sync(folder: Path, size_bytes: int) -> Iterator[Running]:
+    """Run `qemu-nbd --cache=writethrough` on a raw file: every write is synced to the medium."""
+    image, path = folder / "qemu-sync.img", folder / "qemu-sync.sock"
+    with image.open("wb") as file:
+        file.truncate(size_bytes)
+    command = [tool("qemu-nbd"), "-f", "raw", "-k", str(path), "-t", "-e", "4"]
+    with _process([*command, "--cache=writethrough", str(image)]) as process:
+        _wait_for(path, process)
+        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
+
+
+@contextlib.contextmanager
 def qemu_mirror(folder: Path, size_bytes: int) -> Iterator[Running]:
     """Run qemu-storage-daemon with a write-blocking mirror between two raw files."""
     images = [folder / "qemu-a.img", folder / "qemu-b.img"]
