@@ -27,6 +27,7 @@ from rig.measure.peers import Running, qemu_nbd_sync
 
 KILL_S = 30.0
 PIECE_BYTES = 64 * 1024
+SMALL_CACHE = "8MiB"
 STEADY = Job("steady-4k-1", "randwrite", "4k", 1, ())
 _BENCH = """\
 name = "store"
@@ -173,10 +174,9 @@ def measure_destage(
 ) -> dict[str, Any]:
     """Measure what a host feels of the destage: the same job without it and at its full rate."""
     front = Options(size=options.size, seconds=options.seconds)
-    # Memory for everything, so that a busy host's tracks stay in it; and a quarter of it, so that
-    # every write has another one destaged.
-    small = f"{size_bytes(options.size) // 4 >> 20}MiB"
-    sizes = {"without": ("2GiB", "4GiB"), "full-rate": (small, "1GiB")}
+    # Memory for everything, so that a busy host's tracks stay in it; and so little that every
+    # write has another one destaged.
+    sizes = {"without": ("2GiB", "4GiB"), "full-rate": (SMALL_CACHE, "1GiB")}
     raw: dict[str, list[dict[str, float]]] = {}
     with contextlib.ExitStack() as stack:
         sites = {
