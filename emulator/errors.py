@@ -7,7 +7,8 @@
     |- UnavailableError           exit 69   a device, file or peer cannot be reached
     |  |- LinkLost                exit 69   a line went away; resume is possible
     |  `- DeviceError             exit 69   a disk or nonvolatile store refused an operation
-    |     `- CorruptError         exit 69   stored bytes are not what was written (W3)
+    |     |- CorruptError         exit 69   stored bytes are not what was written (W3)
+    |     `- NotReachedError      exit 69   no path led to the device; nothing was attempted
     |- PeerError                  exit 76   the other end broke a protocol
     |- CannotRunHere              exit 77   the machine lacks a permission or a tool
     `- TimeLimitError             exit 124  a wait ran out
@@ -63,6 +64,10 @@ class DeviceError(UnavailableError, OSError):
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.cause}"
+
+
+class NotReachedError(DeviceError):
+    """No path led to a device, so nothing was attempted: it may be asked again as it is."""
 
 
 class CorruptError(DeviceError):

@@ -186,6 +186,16 @@ class ScrubPassed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentChanged(Event):
+    """An operator did something to a control unit; `unreachable` names the devices it has lost."""
+
+    unit: str
+    action: str
+    part: str
+    unreachable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostConnected(Event):
     """A host opened a connection."""
 

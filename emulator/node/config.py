@@ -8,6 +8,7 @@ from emulator.copy.stream import GATHER_NS
 __all__ = [
     "GATHER_NS",
     "AckLevel",
+    "ControlUnitConfig",
     "DeviceConfig",
     "GroupConfig",
     "LinkConfig",
@@ -31,6 +32,18 @@ class DeviceConfig:
     verify: bool = False
     """Read back what was written before it counts as written."""
     scrub_bytes_per_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUnitConfig:
+    """A control unit between a site and some of its devices."""
+
+    name: str
+    shape: str
+    devices: tuple[str, ...]
+    """In the order of the cable."""
+    paths: int
+    patience_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +91,4 @@ class SiteConfig:
     groups: dict[str, GroupConfig] = field(default_factory=dict)
     channel_capture: str | None = None
     """File for the channel programs of native hosts, as FICON frames."""
+    control_units: dict[str, ControlUnitConfig] = field(default_factory=dict)

@@ -6,7 +6,7 @@ Leaves the socket to `operators.py`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
@@ -21,6 +21,7 @@ from emulator.wire.checksum import content_hash
 
 Answer = Callable[[dict[str, Any]], None]
 Listen = Callable[[], None]
+Verb = Callable[[dict[str, Any], Answer], None]
 LINE_BYTES_MAX = 64 * 1024
 # Tracks that an auditor may ask for at once: as much as one read of the disk.
 AUDIT_TRACKS_MAX = 256
@@ -30,11 +31,15 @@ class Console:
     """Carries out operators' requests."""
 
     def __init__(
-        self, processor: Processor, extra_status: Callable[[dict[str, Any]], None]
+        self,
+        processor: Processor,
+        extra_status: Callable[[dict[str, Any]], None],
+        extra_verbs: Mapping[str, Verb] | None = None,
     ) -> None:
         self._processor = processor
         self._extra_status = extra_status
-        self._verbs: dict[str, Callable[[dict[str, Any], Answer], None]] = {
+        self._verbs: dict[str, Verb] = {
+            **(extra_verbs or {}),
             "status": self._status,
             "role": self._role,
             "suspend": self._suspend,

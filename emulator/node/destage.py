@@ -11,7 +11,7 @@ from typing import NamedTuple
 from emulator.cache.tracks import TRACK_MASK, ZERO_TRACK, TrackCache
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
-from emulator.errors import DeviceError
+from emulator.errors import DeviceError, NotReachedError
 from emulator.node.requests import DiskFlush, DiskWrite
 from emulator.node.runs import ZERO_RUN_TRACKS, runs_of
 from emulator.node.stuck import Stuck
@@ -42,6 +42,7 @@ class _Disk:
     __slots__ = (
         "broken",
         "doubtful",
+        "flush_retry_ns",
         "flushing",
         "flushing_lsn",
         "retry_ns",
@@ -60,6 +61,7 @@ class _Disk:
         self.flushing = False
         self.flushing_lsn: int | None = None
         self.retry_ns = 0
+        self.flush_retry_ns = 0
         self.broken = False
         self.through = False
         """Hosts wait for this disk: it is written and flushed at once."""
@@ -88,6 +90,7 @@ class Destage:
         self._sums = list(sums or [None] * len(sizes))
         self._verify = list(verify or [False] * len(sizes))
         self._number = 0
+        self._now_ns = 0
         self._batches: dict[int, _Batch] = {}
         self._flushes: dict[int, tuple[int, int]] = {}
         self._aged = (0, 0)
@@ -104,6 +107,7 @@ class Destage:
 
     def run(self, now_ns: int, *, pressed: bool) -> None:
         """Ask for writes; `pressed` when tracks must go now, not only where hosts wait for them."""
+        self._now_ns = now_ns
         for device, disk in enumerate(self._disks):
             if disk.broken:
                 continue
@@ -168,7 +172,7 @@ class Destage:
         for device, disk in enumerate(self._disks):
             if disk.unflushed_lsn is None or disk.flushing or disk.broken:
                 continue
-            if not (everywhere or disk.through):
+            if not (everywhere or disk.through) or self._now_ns < disk.flush_retry_ns:
                 continue
             self._number += 1
             disk.flushing = True
@@ -204,7 +208,7 @@ class Destage:
     def completed(self, number: int, error: DeviceError | None, now_ns: int) -> None:
         """Take the outcome of a write or flush."""
         if number in self._flushes:
-            self._flushed(*self._flushes.pop(number), error)
+            self._flushed(*self._flushes.pop(number), error, now_ns)
             return
         batch = self._batches.pop(number)
         disk = self._disks[batch.device]
@@ -212,7 +216,7 @@ class Destage:
         if error is not None:
             self.failures += 1
             if batch.written:
-                self._refused(disk, batch, now_ns)
+                self._refused(disk, batch, error, now_ns)
             return
         if not batch.written:
             return
@@ -228,10 +232,12 @@ class Destage:
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, oldest))
         disk.unflushed_tracks += len(batch.written)
 
-    def _refused(self, disk: _Disk, batch: _Batch, now_ns: int) -> None:
+    def _refused(self, disk: _Disk, batch: _Batch, error: DeviceError, now_ns: int) -> None:
         key = batch.written[0][0]
-        if self._slot_tracks[batch.device] > 1:
-            # A slot goes whole or not at all, so that its tracks cannot be tried one by one.
+        unreached = isinstance(error, NotReachedError) and not batch.again
+        if self._slot_tracks[batch.device] > 1 or unreached:
+            # A slot goes whole or not at all, so that its tracks cannot be tried one by one; and
+            # where no path led to the disk, that is no track's fault.
             self.refused.append(batch.device)
             disk.retry_ns = now_ns + RETRY_NS
             self._cache.destage_failed(batch.device, batch.written)
@@ -247,21 +253,24 @@ class Destage:
         disk.doubtful.update(key for key, _image in batch.written)
         self._cache.destage_failed(batch.device, batch.written)
 
-    def _flushed(self, device: int, version: int, error: DeviceError | None) -> None:
+    def _flushed(self, device: int, version: int, error: DeviceError | None, now_ns: int) -> None:
         disk = self._disks[device]
         disk.flushing = False
         if error is None:
             self.flushes += 1
             disk.flushing_lsn = None
+            disk.flush_retry_ns = 0
             sums = self._sums[device]
             if sums is not None:
                 sums.version = version
             return
         # After a failed flush nobody knows what the disk has, and asking again proves nothing:
         # this disk is left alone, the journal keeps everything, and a restart writes it anew.
+        # Only a flush that never reached the disk may be asked for again.
         self.failures += 1
         self.refused.append(device)
-        disk.broken = True
+        disk.broken = not isinstance(error, NotReachedError)
+        disk.flush_retry_ns = now_ns + RETRY_NS
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, disk.flushing_lsn))
         disk.flushing_lsn = None
 
@@ -270,7 +279,7 @@ class Destage:
         return [
             device
             for device, disk in enumerate(self._disks)
-            if disk.broken or disk.retry_ns or disk.stuck or disk.doubtful
+            if disk.broken or disk.retry_ns or disk.flush_retry_ns or disk.stuck or disk.doubtful
         ]
 
     def stuck_tracks(self, device: int) -> list[int]:

@@ -17,6 +17,7 @@ from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
 from emulator.disk.opener import open_disk
 from emulator.disk.sums_file import SumsFile
+from emulator.node.attachments import Attachments
 from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
@@ -70,6 +71,7 @@ class SiteRuntime:
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
         self._hosts = HostServer(self._loop, write_event)
+        self._attachments = Attachments(config, write_event)
         self._publish: Callable[[], None] = _nobody
         self._natives: NativeServer | None = None
 
@@ -78,7 +80,7 @@ class SiteRuntime:
     def start(self) -> None:
         """Open everything, recover, and say that the site is ready."""
         for device in self.config.devices.values():
-            disk = open_disk(device.disk)
+            disk = self._attachments.disk(device.name, open_disk(device.disk))
             self._closers.append(disk.close)
             check_disk(device.name, device.kind, disk)
             sums = None
@@ -107,7 +109,7 @@ class SiteRuntime:
         for event in said.events:
             self.processor.emit(event)
         self._recover(body, said.lost_body)
-        console = Console(self.processor, self._add_status)
+        console = Console(self.processor, self._add_status, {"unit": self._attachments.order})
         groups = self.processor.groups.values()
         self.processor.audit.keep(groups)
         operators = OperatorServer(
@@ -246,6 +248,7 @@ class SiteRuntime:
         status["hosts"] = self._hosts.counts()
         if self._natives is not None:
             status["channel"] = self._natives.counts()
+        status["control_units"] = self._attachments.status()
         status["pid"] = os.getpid()
         for name, line in self._lines.items():
             status["links"][name]["line"] = {"uri": line.config.line, **line.counters()}

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.errors import BenchError
-from emulator.node.config import DeviceConfig, GroupConfig, LinkConfig, SiteConfig
+from emulator.node.config import (
+    ControlUnitConfig,
+    DeviceConfig,
+    GroupConfig,
+    LinkConfig,
+    SiteConfig,
+)
 from rig.bench.checks import link_ends, links_between
 from rig.bench.model import BenchFile, SiteTable
 from rig.bench.problems import choose
@@ -73,6 +79,12 @@ class Bench:
                     scrub_bytes_per_s=entry.scrub,
                 )
                 for device, entry in table.device.items()
+            },
+            control_units={
+                unit: ControlUnitConfig(
+                    unit, row.shape.value, tuple(row.devices), row.paths, row.patience
+                )
+                for unit, row in table.control_unit.items()
             },
             links={
                 link: self._link(link, name) for link in self.file.link if name in self._ends(link)

@@ -6,7 +6,7 @@ Every check tells what it finds to a `Problems` and goes on, so that one run fin
 import re
 
 from emulator.channel.geometry import ALIASES, MODELS, geometry, is_kind
-from rig.bench.model import BenchFile, CopyTable, VolumePair
+from rig.bench.model import BenchFile, CopyTable, SiteTable, VolumePair
 from rig.bench.places import Path
 from rig.bench.problems import Problems, choose
 
@@ -39,6 +39,7 @@ def check_tables(file: BenchFile, problems: Problems) -> None:
     for site, table in file.site.items():
         for device, entry in table.device.items():
             _check_kind(("site", site, "device", device, "kind"), entry.kind, problems)
+        _check_control_units(("site", site), table, problems)
     for name in file.link:
         if link_ends(name, list(file.site)) is None:
             sites = ", ".join(file.site)
@@ -56,6 +57,20 @@ def _check_kind(path: Path, kind: str, problems: Problems) -> None:
     if kind != FIXED_BLOCK and not is_kind(kind):
         known = [FIXED_BLOCK, *ALIASES, *MODELS]
         problems.add(path, f"no such kind of device; {choose(kind, known)}", kind)
+
+
+def _check_control_units(path: Path, table: SiteTable, problems: Problems) -> None:
+    """A device hangs on one control unit at most."""
+    taken: dict[str, str] = {}
+    known = list(table.device)
+    for name, unit in table.control_unit.items():
+        for index, device in enumerate(unit.devices):
+            where = (*path, "control_unit", name, "devices", index)
+            if device not in table.device:
+                problems.add(where, f"the site has no such device; {choose(device, known)}", device)
+            elif device in taken:
+                problems.add(where, f"{device} hangs on {taken[device]} already", device)
+            taken.setdefault(device, name)
 
 
 def _check_sites(path: Path, copy: CopyTable, file: BenchFile, problems: Problems) -> bool:

@@ -20,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from emulator.clock import SECOND_NS
+from emulator.disk.control_unit import PATHS_MAX, Shape
 from emulator.node.config import GATHER_NS, AckLevel, OnLinkLoss
 from emulator.nvs.areas import MAPS_MAX
 from emulator.units import duration_ns, duration_text, size_bytes, size_text
@@ -84,6 +85,19 @@ ScrubBytes = Annotated[
 ]
 
 
+def _duration_ns(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("write a time in quotes, for example '5s'")  # noqa: TRY004  pydantic
+    return duration_ns(value)
+
+
+DurationNs = Annotated[
+    int,
+    BeforeValidator(_duration_ns),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ns|us|ms|s|min|h)$"}),
+]
+
+
 class _Table(BaseModel):
     """What all tables have in common: nothing unknown, nothing converted by guesswork."""
 
@@ -131,6 +145,25 @@ class DeviceTable(_Table):
     )
 
 
+class ControlUnitTable(_Table):
+    """A control unit between the site and some of its devices; without one a disk is local."""
+
+    shape: Shape = Field(strict=False, description="How the devices hang on it.", examples=["ring"])
+    devices: list[str] = Field(
+        min_length=1,
+        description="Devices of the site, in the order of the cable.",
+        examples=[["vol0", "vol1"]],
+    )
+    paths: int = Field(
+        default=2, ge=1, le=PATHS_MAX, description="Channel paths to the unit.", examples=[2]
+    )
+    patience: DurationNs = Field(
+        default=5 * SECOND_NS,
+        description="How long an operation waits for a path or its device before it fails.",
+        examples=["5s"],
+    )
+
+
 class SiteTable(_Table):
     """A site: one cache processor with its store and devices."""
 
@@ -151,6 +184,9 @@ class SiteTable(_Table):
     )
     device: dict[Name, DeviceTable] = Field(
         default={}, max_length=MAPS_MAX, description="Devices by name."
+    )
+    control_unit: dict[Name, ControlUnitTable] = Field(
+        default={}, description="Control units by name."
     )
 
 

@@ -11,7 +11,15 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from emulator.errors import BenchError
-from rig.bench.model import BenchFile, CopyTable, DeviceTable, LinkTable, SiteTable, VolumePair
+from rig.bench.model import (
+    BenchFile,
+    ControlUnitTable,
+    CopyTable,
+    DeviceTable,
+    LinkTable,
+    SiteTable,
+    VolumePair,
+)
 from rig.bench.places import Path, line_of
 
 PROBLEMS_MAX = 20  # more than a screenful is not read
@@ -21,6 +29,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     (): BenchFile,
     ("site", "*"): SiteTable,
     ("site", "*", "device", "*"): DeviceTable,
+    ("site", "*", "control_unit", "*"): ControlUnitTable,
     ("link", "*"): LinkTable,
     ("copy", "*"): CopyTable,
     ("copy", "*", "volumes", "*"): VolumePair,

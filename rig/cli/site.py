@@ -51,6 +51,33 @@ def status(
 
 
 @app.command()
+def unit(
+    site: Annotated[str, typer.Argument(help="A site of the bench.")],
+    name: Annotated[str, typer.Argument(metavar="UNIT", help="One of its control units.")],
+    action: Annotated[
+        str,
+        typer.Argument(help="vary-off, vary-on; cut, mend; off, on; reserve, release."),
+    ],
+    part: Annotated[
+        str,
+        typer.Argument(metavar="PART", help="Number of a path or cable, or name of a device."),
+    ],
+    bench: BenchOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do something to a control unit of a running site, as an operator or a fault would."""
+    from rig.cli.status import print_units
+    from rig.host.console import ask
+
+    console = _load(bench).console(site)
+    found = ask(console, "unit", unit=name, action=action, part=part)
+    if as_json:
+        print_json(found)
+    else:
+        print_units({name: found})
+
+
+@app.command()
 def wait(
     goal: Annotated[
         str, typer.Option("--for", metavar="duplex|drained|identical", help="What to wait for.")

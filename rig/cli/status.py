@@ -28,11 +28,44 @@ def print_status(found: Status) -> None:
         ("device", "size", "group", "hosts may", "state", "reads", "writes"),
         [_device_row(name, device) for name, device in found.get("devices", {}).items()],
     )
+    print_units(found.get("control_units", {}))
     for part in ("cache", "nvs"):
         values = found.get(part, {}).items()
         print(
             f"{part}: {', '.join(f'{_plain(key)} {_value(key, value)}' for key, value in values)}"
         )
+
+
+def print_units(units: Status) -> None:
+    """Print how control units stand, if there are any."""
+    if units:
+        print_table(
+            (
+                "control unit",
+                "shape",
+                "paths",
+                "cut cables",
+                "failovers",
+                "lost",
+                "reserved",
+            ),
+            [_unit_row(name, unit) for name, unit in units.items()],
+        )
+
+
+def _unit_row(name: str, unit: Status) -> tuple[object, ...]:
+    online = sum(path["online"] for path in unit["paths"])
+    cut = [str(at) for at, cable in enumerate(unit["cables"]) if cable == "cut"]
+    devices = unit["devices"].items()
+    return (
+        name,
+        unit["shape"],
+        f"{online} of {len(unit['paths'])}",
+        ", ".join(cut),
+        unit["failovers"],
+        ", ".join(device for device, state in devices if not state["reachable"]),
+        ", ".join(device for device, state in devices if state["reserved_by"]),
+    )
 
 
 def _group_row(name: str, group: Status) -> tuple[object, ...]:

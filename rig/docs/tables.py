@@ -14,6 +14,7 @@ _BENCH_TABLES = {
     "BenchFile": "At the top",
     "SiteTable": "`[site.NAME]`",
     "DeviceTable": "`[site.NAME.device.NAME]`",
+    "ControlUnitTable": "`[site.NAME.control_unit.NAME]`",
     "LinkTable": "`[link.NAME]`",
     "CopyTable": "`[copy.NAME]`",
     "VolumePair": "A row of `volumes`",

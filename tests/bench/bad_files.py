@@ -85,6 +85,29 @@ BAD = {
         "its disk has 1114 cylinders, and a 3390-1 at most 1113; choose a larger model",
     ),
     "CKD kind": ('"fba-512"', '"3391"', 'kind = "3391": no such kind of device; did you mean "339'),
+    "device of a control unit": (
+        "[site.B]",
+        '[site.A.control_unit.cu0]\nshape = "star"\ndevices = ["vol0", "vol1"]\n[site.B]',
+        '17: site.A.control_unit.cu0.devices.1 = "vol1": the site has no such device; did',
+    ),
+    "device of two control units": (
+        "[site.B]",
+        (
+            '[site.A.control_unit.c]\nshape = "star"\ndevices = ["vol0"]\n'
+            '[site.A.control_unit.d]\nshape = "star"\ndevices = ["vol0"]\n[site.B]'
+        ),
+        "vol0 hangs on c already",
+    ),
+    "shape of a control unit": (
+        "[site.B]",
+        '[site.A.control_unit.c]\nshape = "circle"\ndevices = ["vol0"]\n[site.B]',
+        'shape = "circle": there are: star, multipoint, daisy-chain, ring',
+    ),
+    "patience of a control unit": (
+        "[site.B]",
+        '[site.A.control_unit.c]\nshape = "ring"\ndevices = ["vol0"]\npatience = 5\n[site.B]',
+        "patience = 5: write a time in quotes",
+    ),
     "kind": ('"fba-512"', '"fba-520"', '8: site.A.device.vol0.kind = "fba-520": no such kind'),
     "disk's kind": ("raw:a0.img", "row:a0.img", "9: site.A.device.vol0.disk: row:"),
     "disk's size": (

@@ -4,7 +4,7 @@ import random
 
 from emulator.cache.tracks import ZERO_TRACK, TrackCache, track_key
 from emulator.channel.blocks import TRACK_BYTES
-from emulator.errors import DeviceError
+from emulator.errors import DeviceError, NotReachedError
 from emulator.node.destage import (
     AGE_NS_MAX,
     DESTAGE_TRACKS,
@@ -284,3 +284,21 @@ def test_after_a_failed_flush_the_disk_is_left_alone_and_the_journal_kept():
     assert [write.device for write in bench.run()] == [1]
     assert bench.destage.needed_lsn() == 100
     assert not bench.destage.settled()
+
+
+def test_a_flush_that_never_reached_the_disk_is_asked_again():
+    bench = Bench()
+    bench.put(1, lsn=100)
+    (write,) = bench.run()
+    bench.done(write)
+    (flush,) = bench.flush()
+    bench.done(flush, NotReachedError("mem:", "cut off"))
+    assert (bench.destage.broken_devices(), bench.destage.refusing_devices()) == ([], [0])
+    assert bench.destage.needed_lsn() == 100
+    assert bench.flush() == [], "not at once"
+    bench.now_ns = RETRY_NS
+    bench.run()
+    (flush,) = bench.flush()
+    bench.done(flush)
+    assert bench.destage.refusing_devices() == []
+    assert bench.destage.settled()
