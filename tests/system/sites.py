@@ -230,7 +230,8 @@ class TwoSites:
         rows.append(
             f'[link.A-B]\na = "{self.line[0]}"\nb = "{self.line[1]}"\nlab_plaintext = true\n'
             f"{capture}"
-            f'[copy.g0]\nsource = "A"\ntarget = "B"\nvolumes = ["vol0"]\n'
+            f'[copy.g0]\nsource = "{keys.get("source", "A")}"\n'
+            f'target = "{keys.get("target", "B")}"\nvolumes = ["vol0"]\n'
             f'ack = "{keys.get("ack", "nvs")}"\n'
             f'on_link_loss = "{keys.get("on_link_loss", "continue")}"\n'
         )
