@@ -77,7 +77,15 @@ class Site:
 
     @property
     def uri(self) -> str:
-        return f"nbd+unix:///vol0?socket={self.socket}"
+        return self.uri_of("vol0")
+
+    def uri_of(self, device: str) -> str:
+        """Return where hosts reach a device."""
+        return f"nbd+unix:///{device}?socket={self.socket}"
+
+    def image_of(self, number: int) -> Path:
+        """Return the image of device `volNUMBER`."""
+        return self.image.with_suffix(f".{number}.img") if number else self.image
 
     @property
     def pid(self) -> int:
@@ -192,8 +200,10 @@ class TwoSites:
         *,
         size_bytes: int = 16 << 20,
         line: tuple[str, str] | None = None,
+        volumes: int = 1,
         **keys: str,
     ) -> None:
+        self.volumes = volumes
         self.folder = folder
         self.path = folder / "bench.toml"
         self.size_bytes = size_bytes
@@ -205,8 +215,9 @@ class TwoSites:
         self.keys = keys
         self.path.write_text(self._text())
         for site in self.sites.values():
-            with site.image.open("xb") as image:
-                image.truncate(size_bytes)
+            for number in range(volumes):
+                with site.image_of(number).open("xb") as image:
+                    image.truncate(size_bytes)
 
     def rewrite(self, **keys: str) -> None:
         """Change keys of the bench file; sites that run keep what they have read."""
@@ -223,15 +234,22 @@ class TwoSites:
                 f'[site.{site.name}]\ncache = "{keys.get(f"cache_{site.name}", keys["cache"])}"\n'
                 f'nvs = "file://{site.nvs}?size={nvs}&sync={keys["sync"]}"\n'
                 f'console = "unix://{site.console}"\n'
-                f'[site.{site.name}.device.vol0]\nkind = "fba-512"\ndisk = "raw://{site.image}"\n'
-                f'serve = ["{site.uri}"]\n'
-                f"{keys.get('device', '')}"
             )
+            rows.extend(
+                f"[site.{site.name}.device.vol{number}]\n"
+                f'kind = "fba-512"\ndisk = "raw://{site.image_of(number)}"\n'
+                f'serve = ["{site.uri_of(f"vol{number}")}"]\n'
+                f"{keys.get('device', '')}"
+                for number in range(self.volumes)
+            )
+        volumes = ", ".join(f'"vol{number}"' for number in range(self.volumes))
         rows.append(
             f'[link.A-B]\na = "{self.line[0]}"\nb = "{self.line[1]}"\nlab_plaintext = true\n'
             f"{capture}"
             f'[copy.g0]\nsource = "{keys.get("source", "A")}"\n'
-            f'target = "{keys.get("target", "B")}"\nvolumes = ["vol0"]\n'
+            f'target = "{keys.get("target", "B")}"\nvolumes = [{volumes}]\n'
+            f'gather = "{keys.get("gather", "1s")}"\n'
+            f"secondary_reads = {keys.get('secondary_reads', 'false')}\n"
             f'ack = "{keys.get("ack", "nvs")}"\n'
             f'on_link_loss = "{keys.get("on_link_loss", "continue")}"\n'
         )
@@ -259,7 +277,11 @@ class TwoSites:
 
     def same_images(self) -> None:
         """Both sites have stopped: every byte of the images must be the same."""
-        with self.a.image.open("rb") as one, self.b.image.open("rb") as other:
+        for number in range(self.volumes):
+            self._same_image(self.a.image_of(number), self.b.image_of(number))
+
+    def _same_image(self, a: Path, b: Path) -> None:
+        with a.open("rb") as one, b.open("rb") as other:
             for at in range(0, self.size_bytes, 1 << 20):
                 first, second = one.read(1 << 20), other.read(1 << 20)
                 assert len(first) == min(1 << 20, self.size_bytes - at)
@@ -270,7 +292,9 @@ class TwoSites:
                         if first[track * 4096 : track * 4096 + 4096]
                         != second[track * 4096 : track * 4096 + 4096]
                     ]
-                    raise AssertionError(f"the images differ, first in tracks {tracks[:20]}")
+                    raise AssertionError(
+                        f"{a.name} and {b.name} differ, first in tracks {tracks[:20]}"
+                    )
 
     def finish(self) -> None:
         """Wait until the copies are identical, stop both sites, and compare the images."""

@@ -81,7 +81,12 @@ def test_the_promoted_copy_is_a_prefix(two_sites, ack, seed):
     dice = random.Random(f"{ack}/{seed}")
     with UdpCable() as cable:
         bench = two_sites(
-            line=cable.line, volumes=2, ack=ack, on_link_loss="hold", size_bytes=4 << 20
+            line=cable.line,
+            volumes=2,
+            ack=ack,
+            on_link_loss="hold",
+            size_bytes=4 << 20,
+            gather="20ms",  # so that the copy is caught at many positions
         )
         bench.start()
         bench.wait("duplex")
