@@ -36,7 +36,8 @@ def show(
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many packets.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List packets in order of time; with --json one object a line."""
+    """List packets, or the CCWs of a channel, in order of time; with --json one object a line."""
+    from rig.capture import channel
     from rig.capture import show as words
     from rig.capture.follow import follow
     from rig.capture.reader import CaptureReader, in_time_order
@@ -49,14 +50,17 @@ def show(
             packets = (packet for packet in packets if packet.interface == interface)
         start_ns: int | None = None
         for packet in itertools.islice(packets, limit):
+            frame = channel.channel_frame(packet)
             if as_json:
-                print(json.dumps(words.as_object(packet)))
+                found = channel.as_channel_object(packet, frame) if frame else None
+                print(json.dumps(found or words.as_object(packet)))
                 continue
             if start_ns is None:
                 start_ns = packet.time_ns
                 print(words.start_line(start_ns))
-                print(words.HEADING)
-            print(words.as_row(packet, start_ns))
+                print(channel.HEADING if frame else words.HEADING)
+            row = channel.as_channel_row(packet, frame, start_ns) if frame else None
+            print(row or words.as_row(packet, start_ns))
         if start_ns is None and not as_json:
             typer.echo("no such packet", err=True)
         _warn(reader)

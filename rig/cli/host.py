@@ -14,21 +14,30 @@ import typer
 
 from emulator.clock import SECOND_NS
 from emulator.errors import BenchError, CheckFailed
+from emulator.frontend.native_uri import PREFIX, is_native
 from emulator.units import duration_ns, duration_text, size_bytes, size_text
+from rig.cli.host_channel import app as channel_app
+from rig.cli.host_channel import show_track, verify_work, write_record
 from rig.cli.options import JsonOption, read_option
 from rig.cli.output import print_json
 
 if TYPE_CHECKING:
     from emulator.disk import Disk
+    from rig.host.channel_volume import BlockChannel
     from rig.host.nbd_client import NbdClient
 
 app = typer.Typer()
+app.registered_commands += channel_app.registered_commands
 
 PIECE_BYTES = 2**20  # carried in one request; servers take 32 MiB
 HEX_BYTES_MAX = 4096  # more than that as text helps nobody
 
 Uri = Annotated[str, typer.Argument(help="Such as nbd+unix:///vol0?socket=/var/tmp/a0.sock")]
 Journal = Annotated[Path, typer.Option(metavar="FILE", help="The journal of writes.")]
+Track = Annotated[
+    str | None, typer.Option(metavar="C/H", help="A track of a count-key-data device, as 3/2.")
+]
+Record = Annotated[int | None, typer.Option(min=0, max=255, help="A record of the track.")]
 Offset = Annotated[str, typer.Option(metavar="SIZE", help="Where to begin, such as 4KiB.")]
 
 
@@ -40,12 +49,21 @@ def read(
         str | None, typer.Option(metavar="SIZE", help="How much; else up to the end.")
     ] = None,
     out: Annotated[str, typer.Option(metavar="FILE", help="- is standard output.")] = "-",
+    track: Track = None,
+    record: Record = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read from a volume: plain bytes, or with --json (and on a terminal) hex digits."""
-    from rig.host.nbd_client import connect_nbd
+    """Read from a volume: plain bytes, or with --json (and on a terminal) hex digits.
 
-    with connect_nbd(uri) as volume:
+    With --track the records of a count-key-data device's track, or with --record the data of one.
+    """
+    if track is not None:
+        data = show_track(uri, track, record, as_json=as_json)
+        if data is not None:
+            with nullcontext(sys.stdout.buffer) if out == "-" else _opened(out, "wb") as file:
+                file.write(data)
+        return
+    with _connected(uri) as volume:
         start = read_option("--offset", offset, size_bytes)
         end = volume.size_bytes
         if length is not None:
@@ -70,12 +88,23 @@ def write(
     fua: Annotated[
         bool, typer.Option("--fua", help="Each request survives a loss of power by itself.")
     ] = False,
+    track: Track = None,
+    record: Record = None,
 ) -> None:
-    """Write a file, or what comes in, to a volume, and have it survive a loss of power."""
-    from rig.host.nbd_client import connect_nbd
+    """Write a file, or what comes in, to a volume, and have it survive a loss of power.
 
+    With --track and --record it becomes the data of one record of a count-key-data device.
+    """
+    if track is not None:
+        if record is None:
+            raise BenchError("--track needs --record: which record of the track is written")
+        with nullcontext(sys.stdin.buffer) if source == "-" else _opened(source, "rb") as file:
+            data = file.read()
+        write_record(uri, track, record, data)
+        print(f"{len(data)} bytes written to record {track}/{record}")
+        return
     with (
-        connect_nbd(uri) as volume,
+        _connected(uri) as volume,
         nullcontext(sys.stdin.buffer) if source == "-" else _opened(source, "rb") as file,
     ):
         start = at = read_option("--offset", offset, size_bytes)
@@ -112,7 +141,6 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """Write known contents, and keep a journal of what was begun and acknowledged."""
-    from rig.host.nbd_client import connect_nbd
     from rig.host.workload import Stop
     from rig.host.workload import load as write_all
     from rig.host.write_journal import LoadPlan, WriteJournal
@@ -120,7 +148,7 @@ def load(
     if writes is None and time is None:
         raise BenchError("say when to stop: --writes 1000 or --time 10s")
     stop = Stop(writes, None if time is None else read_option("--time", time, duration_ns))
-    with connect_nbd(uri, depth=depth) as volume:
+    with _connected(uri, depth=depth) as volume:
         plan = LoadPlan(
             seed=seed,
             size_bytes=volume.size_bytes,
@@ -143,8 +171,12 @@ def load(
 @app.command()
 def verify(uri: Uri, journal: Journal, as_json: JsonOption = False) -> None:
     """Hold a volume, or an image such as raw:///a0.img, against a journal; exit 1 if it fails."""
+    from rig.host.track_journal import is_tracks_journal
     from rig.host.workload import verify as hold
 
+    if is_tracks_journal(journal):
+        verify_work(uri, journal, as_json=as_json)
+        return
     with closing(_opened_volume(uri)) as volume:
         verdict = hold(volume, journal)
     if as_json:
@@ -160,11 +192,24 @@ def verify(uri: Uri, journal: Journal, as_json: JsonOption = False) -> None:
         raise CheckFailed(f"{uri}: {verdict.wrong} blocks are wrong")
 
 
-def _opened_volume(uri: str) -> "NbdClient | Disk":
-    if uri.startswith("nbd"):
-        from rig.host.nbd_client import connect_nbd
+def _connected(uri: str, *, depth: int = 16) -> "NbdClient | BlockChannel":
+    """Open a volume of blocks over whichever front end the URI names."""
+    if is_native(uri):
+        from rig.host.channel_volume import BlockChannel, open_volume
 
-        return connect_nbd(uri)
+        volume = open_volume([uri], depth=depth)
+        if not isinstance(volume, BlockChannel):
+            volume.close()
+            raise BenchError(f"{uri}: the device has tracks and no blocks; use --track 0/0")
+        return volume
+    from rig.host.nbd_client import connect_nbd
+
+    return connect_nbd(uri, depth=depth)
+
+
+def _opened_volume(uri: str) -> "NbdClient | BlockChannel | Disk":
+    if uri.startswith(("nbd", PREFIX)):
+        return _connected(uri)
     from emulator.disk import open_disk
 
     return open_disk(uri, writable=False)
@@ -177,7 +222,7 @@ def _opened(name: str, mode: Literal["rb", "wb"]) -> BinaryIO:
         raise BenchError(f"{name}: {error.strerror or error}") from error
 
 
-def _check_range(volume: "NbdClient", start: int, end: int) -> None:
+def _check_range(volume: "NbdClient | BlockChannel", start: int, end: int) -> None:
     if not start <= end <= volume.size_bytes:
         raise BenchError(f"bytes {start} to {end} lie outside the volume's {volume.size_bytes}")
 

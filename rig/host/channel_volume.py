@@ -183,6 +183,21 @@ class TrackChannel:
             last = "/".join(map(str, self.volume.last))
             raise BenchError(f"{self.uri}: no track {track[0]}/{track[1]}; the last one is {last}")
 
+    def check_plan(
+        self, first_track: int, tracks: int, records: int, key: int, length: int
+    ) -> None:
+        """Refuse tracks that the volume does not have, and records that do not fit on one."""
+        if not tracks or first_track + tracks > self.geometry.tracks:
+            raise BenchError(
+                f"{self.uri}: {tracks} tracks from {first_track} on; the volume has "
+                f"{self.geometry.tracks}"
+            )
+        room = self.geometry.records_per_track(key, length)
+        if records > room:
+            raise BenchError(
+                f"{self.uri}: {records} records of {length} bytes; a track holds {room} of them"
+            )
+
     def read_record(self, track: Address, record: int) -> bytes:
         """Return the data of one record."""
         self.check_track(track)
@@ -194,8 +209,11 @@ class TrackChannel:
         """Return the records of a track from R1 on."""
         self.check_track(track)
         result = self.device.run(read_track(self.volume, track))
+        return self.records_of(_check(self.device, result, f"read track {track[0]}/{track[1]}"))
+
+    def records_of(self, result: ChannelResult) -> list[TrackRecord]:
+        """Return the records from R1 on that a program of `read_track` has brought."""
         if self.extended:
-            _check(self.device, result, f"read track {track[0]}/{track[1]}")
             return records_in(result.data)[1:]
         found: list[TrackRecord] = []
         for row in result.transfers:

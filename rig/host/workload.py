@@ -17,7 +17,6 @@ from typing import NamedTuple, Protocol
 
 from emulator.clock import SECOND_NS
 from emulator.frontend.nbd_protocol import Command
-from rig.host.nbd_client import NbdClient
 from rig.host.write_journal import Begun, History, LoadPlan, WriteJournal, read_history
 
 SECTOR_BYTES = 512
@@ -32,6 +31,23 @@ class Readable(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """Return the bytes there."""
+
+
+class Writable(Protocol):
+    """A served volume with several writes under way: NBD, or blocks over the native channel."""
+
+    @property
+    def unanswered(self) -> frozenset[int]:
+        """Tickets of what has no answer yet."""
+
+    def submit(self, command: Command, offset: int, data: bytes) -> int:
+        """Begin a write; return the ticket to wait for."""
+
+    def wait(self, ticket: int) -> bytes:
+        """Return once it is acknowledged; raise if it failed."""
+
+    def flush(self) -> None:
+        """Have everything acknowledged survive a loss of power."""
 
 
 class Stop(NamedTuple):
@@ -80,7 +96,7 @@ def contents(plan: LoadPlan, number: int, offset: int) -> bytes:
 
 
 def load(
-    volume: NbdClient,
+    volume: Writable,
     plan: LoadPlan,
     journal: WriteJournal,
     stop: Stop,
@@ -105,7 +121,7 @@ def load(
 class _Writer:
     """Keeps writes under way and the journal true to what became of them."""
 
-    def __init__(self, volume: NbdClient, plan: LoadPlan, journal: WriteJournal) -> None:
+    def __init__(self, volume: Writable, plan: LoadPlan, journal: WriteJournal) -> None:
         self._volume = volume
         self._plan = plan
         self._journal = journal

@@ -20,12 +20,21 @@ CKD, FBA = 0x0A00, 0x0B00
 class ChannelSite:
     """The site, its bench file, and the host's end of each of its lines."""
 
-    def __init__(self, folder: Path, veth: Veth | None = None, **more: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        veth: Veth | None = None,
+        cable: tuple[str, str] | None = None,
+        **more: str,
+    ) -> None:
         self.folder = folder
         self.bench = folder / "bench.toml"
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.hosts, served = self._lines(veth)
+        if cable is not None:
+            self.hosts["cable"] = f"native+{cable[0]}"
+            served.append(f"native+{cable[1]}")
         self._make_disks()
         serve = json.dumps(served)
         more_lines = "\n".join(f'{key} = "{value}"' for key, value in more.items())
