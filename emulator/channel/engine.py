@@ -18,6 +18,7 @@ from emulator.channel.ccw import (
     Program,
     is_transfer,
 )
+from emulator.channel.commands import Kind
 from emulator.channel.device import Device, PathState, Run
 from emulator.channel.sense import INVALID_COMMAND, UnitCheck
 from emulator.channel.status import (
@@ -33,6 +34,9 @@ from emulator.channel.status import PROGRAM_CONTROLLED as PROGRAM_CONTROLLED_BIT
 # A program of control commands and a Transfer in Channel can go round for ever; a real channel
 # would, until somebody resets it. Searching every record of a cylinder takes far less.
 CCWS_MAX = 100_000
+# A loop around a read would fill the memory instead: no host has more storage for one program.
+BROUGHT_BYTES_MAX = 64 * 1024 * 1024
+_BRINGS = (Kind.READ, Kind.SENSE)
 
 
 class CcwResult(NamedTuple):
@@ -123,7 +127,7 @@ def _chain(
 ) -> Waiting[tuple[int, int, int]]:
     """Carry out CCWs until the chain ends; return unit status, channel status and place."""
     commands = device.commands
-    place = 0
+    place = brought = 0
     for _ in range(CCWS_MAX):
         place, ccw = _fetch(program, place, started=bool(results))
         chained = _gather(program, place, ccw) if ccw.flags & CHAIN_DATA else None
@@ -159,6 +163,10 @@ def _chain(
         ):
             # The status modifier only steers the channel; the host never sees it.
             return (NORMAL if status == MATCHED else status), channel, place
+        if command.kind in _BRINGS:
+            brought += len(outcome)
+            if brought > BROUGHT_BYTES_MAX:
+                break
         place += 2 if status == MATCHED else 1
     return 0, CHANNEL_CONTROL_CHECK, place
 

@@ -11,7 +11,7 @@ from emulator.channel.ccw import (
     SUPPRESS_LENGTH,
     Ccw,
 )
-from emulator.channel.engine import CCWS_MAX
+from emulator.channel.engine import BROUGHT_BYTES_MAX, CCWS_MAX
 from emulator.channel.track_image import NewRecord
 from tests.channel.volume import Volume, read, send, tic
 
@@ -128,3 +128,12 @@ def test_a_halted_program_leaves_the_device_free_and_the_record_old(volume):
     assert volume.device.active == 0
     steps.close()
     assert volume.device.active is None
+
+
+def test_a_loop_around_a_read_ends_before_it_fills_the_memory():
+    volume = Volume()
+    volume.put(1, 2, [NewRecord(1, bytes(50_000))])
+    going_round = read(0x06, 50_000, CHAIN_COMMAND | SUPPRESS_LENGTH)
+    result = volume.run(send(0x07, parameters.seek(1, 2), CHAIN_COMMAND), going_round, tic(1))
+    assert (result.unit_status, result.channel_status) == (0, 0x04)
+    assert len(result.data) <= BROUGHT_BYTES_MAX + 50_000
