@@ -117,6 +117,7 @@ class CckdDisk(SlotDisk):
     def store(self, track: int, slot: bytes) -> None:
         """Write the track to a new place; the old one stays as it is until `flush`."""
         image, tail = self._split(track, slot)
+        self._mark()
         if not tail and image == self._end_of_file(track) and self._header.null_format != 2:
             self._move(track, None, 0)
             return
@@ -126,7 +127,6 @@ class CckdDisk(SlotDisk):
         if room is None:
             raise DeviceError(self.uri, "is full: a compressed image ends at 4 GiB; use ckd:")
         position, size = room
-        self._mark()
         # What was there before must not look like a tail.
         self._file.write([(position, [whole.ljust(size, b"\0")])])
         self._move(track, Place(position, len(stored), size), 0)

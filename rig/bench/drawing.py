@@ -19,6 +19,9 @@ def draw(bench: Bench) -> Iterator[str]:
         for device in site.devices.values():
             yield f"    {device.name}  {device.kind}  {device.disk}"
             yield from (f"        served at {uri}" for uri in device.serve)
+        for unit in site.control_units.values():
+            devices = ", ".join(unit.devices)
+            yield f"    control unit {unit.name}: {unit.shape} of {devices}; {unit.paths} paths"
     for name, link in bench.file.link.items():
         first, second = link_ends(name, bench.sites) or ("?", "?")
         yield ""

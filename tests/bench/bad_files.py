@@ -87,8 +87,8 @@ BAD = {
     "CKD kind": ('"fba-512"', '"3391"', 'kind = "3391": no such kind of device; did you mean "339'),
     "device of a control unit": (
         "[site.B]",
-        '[site.A.control_unit.cu0]\nshape = "star"\ndevices = ["vol0", "vol1"]\n[site.B]',
-        '17: site.A.control_unit.cu0.devices.1 = "vol1": the site has no such device; did',
+        '[site.A.control_unit.cu9]\nshape = "star"\ndevices = ["vol0", "vol1"]\n[site.B]',
+        '17: site.A.control_unit.cu9.devices.1 = "vol1": the site has no such device; did',
     ),
     "device of two control units": (
         "[site.B]",

@@ -45,4 +45,8 @@ ack = "remote-nvs"
 on_link_loss = "hold"
 gather = "250ms"
 secondary_reads = true
+
+[site.A.control_unit.cu0]
+shape = "ring"
+devices = ["vol0", "log"]
 """

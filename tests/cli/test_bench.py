@@ -49,6 +49,7 @@ def test_a_bench_is_drawn(command: Command, bench: Path) -> None:
     assert lines[0] == f"two-sites  ({bench})"
     assert "site A: cache 64MiB" in lines
     assert "link A-B: NOT SEALED (lab_plaintext)" in lines
+    assert "    control unit cu0: ring of vol0, log; 2 paths" in lines
     assert "copy g1: B ==> A" in lines
     assert "    log7 ==> log" in lines
 

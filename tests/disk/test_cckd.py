@@ -157,6 +157,28 @@ def test_a_home_address_that_would_read_as_compressed_is_refused(image):
     disk.close()
 
 
+@pytest.mark.parametrize("contents", [[NewRecord(1)], []])
+def test_a_change_that_is_one_of_tables_alone_is_kept_too(image, contents):
+    new = build(*MODEL.address(2), contents)
+    disk = open_disk(f"cckd://{image}")
+    put(disk, 2, new)
+    disk.close()
+    assert open_and_track(image, 2) == new
+    assert list(inspect_disk(f"cckd://{image}")) == []
+
+
+def test_an_image_is_full_where_its_positions_end(image, monkeypatch):
+    monkeypatch.setattr("emulator.disk.cckd_space.FILE_BYTES_MAX", image.stat().st_size + 900)
+    disk = open_disk(f"cckd://{image}")
+    put(disk, 9, track_of(9, 500))
+    with pytest.raises(DeviceError, match="is full: a compressed image ends at 4 GiB; use ckd:"):
+        put(disk, 10, track_of(10, 500))
+    put(disk, 1, track_of(1, 7))
+    disk.close()
+    assert open_and_track(image, 9) == track_of(9, 500)
+    assert open_and_track(image, 10) == build(*MODEL.address(10))
+
+
 def test_an_image_says_that_it_is_open_until_it_is_closed(image):
     def flag() -> int:
         return image.read_bytes()[515] & 0x80
