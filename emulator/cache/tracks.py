@@ -2,21 +2,21 @@
 
 A track is known by its key: the volume's index above, the track number below. Its image is an
 immutable `bytes`, so a reader, the journal, an epoch and the disk writer can share one object and
-nobody copies or locks. Dirty tracks are newer than the disk and never leave; clean ones leave
-oldest first. Pure book-keeping: reading and writing disks is asked for elsewhere.
+nobody copies or locks. Dirty tracks are newer than the disk and never leave; which clean ones leave
+`shares.py` and `replacement.py` say. Pure book-keeping: reading and writing disks is asked for
+elsewhere.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
+from emulator.cache.memory import IMAGE_BYTES, directory_bytes, tracks_within
+from emulator.cache.shares import Shares
 from emulator.channel.blocks import TRACK_BYTES
 
 TRACK_BITS = 40
 TRACK_MASK = (1 << TRACK_BITS) - 1
 ZERO_TRACK = bytes(TRACK_BYTES)
-# What the interpreter keeps around each image: the bytes object, its key and two dict slots.
-IMAGE_OVERHEAD_BYTES = 250
 
 
 def track_key(volume: int, track: int) -> int:
@@ -33,19 +33,20 @@ class TrackCache:
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self.tracks_max = max(64, size_bytes // (TRACK_BYTES + IMAGE_OVERHEAD_BYTES))
+        self.tracks_max = tracks_within(size_bytes)
         self.dirty: dict[int, bytes] = {}
-        # Ordered by last use. A plain dict would search from its first, long deleted slots.
-        self.clean: OrderedDict[int, bytes] = OrderedDict()
+        self.clean: dict[int, bytes] = {}
+        self.seen: dict[int, bool] = {}
+        """Keys of cached tracks that were used; whoever finds a track in `clean` marks it here."""
         self.fresh: dict[int, None] = {}
         """Keys accepted since the last journal write was taken."""
         self.undurable: dict[int, None] = {}
         """Keys whose journal write is under way."""
         self.pinned_tracks = 0
         """Old and frozen images that epochs hold beyond what is cached here."""
-        self.hits = 0
-        self.misses = 0
-        self.evictions = 0
+        self.evictions: list[int] = []
+        """By volume, how many clean tracks had to leave."""
+        self._shares = Shares(self.tracks_max, self.seen, self.clean)
         # Per volume: a volume's tracks get dirty in the order of the journal, so that the first
         # one here is the oldest.
         self._oldest_lsn: list[dict[int, int]] = []
@@ -54,23 +55,24 @@ class TrackCache:
         self._overtaken: dict[int, int] = {}
         self._overtakes = 0
 
-    def add_volume(self) -> int:
-        """Make room in the directory for one more volume and return its index."""
+    def add_volume(self, share: float = 0.0) -> int:
+        """Make room in the directory for one more volume and return its index.
+
+        `share` is the part of the cache that is its own; 0 lets it share the rest with others.
+        """
         self._oldest_lsn.append({})
+        self._shares.add_volume(share)
+        self.evictions.append(0)
         return len(self._oldest_lsn) - 1
 
     def get(self, key: int) -> bytes | None:
         """Return the newest image of a track, or None when it is not cached (C10)."""
-        image = self.dirty.get(key)
-        if image is not None:
-            self.hits += 1
-            return image
         image = self.clean.get(key)
         if image is None:
-            self.misses += 1
-            return None
-        self.clean.move_to_end(key)
-        self.hits += 1
+            image = self.dirty.get(key)
+            if image is None:
+                return None
+        self.seen[key] = True
         return image
 
     def peek(self, key: int) -> bytes | None:
@@ -161,6 +163,7 @@ class TrackCache:
             # Written, destaged and evicted while we read: the disk has newer contents now.
             return None
         self.clean[key] = image
+        self._shares.of(key >> TRACK_BITS).enter(key)
         self.evict()
         return image
 
@@ -299,6 +302,7 @@ class TrackCache:
             oldest = lsn if oldest is None or lsn < oldest else oldest
             if self.dirty[key] is image and key not in self._oldest_lsn[key >> TRACK_BITS]:
                 self.clean[key] = self.dirty.pop(key)
+                self._shares.of(key >> TRACK_BITS).enter(key)
         self.evict()
         return oldest
 
@@ -309,13 +313,21 @@ class TrackCache:
         self._oldest_lsn[volume] = dict(sorted(both.items(), key=lambda item: item[1]))
 
     def evict(self) -> None:
-        """Let the clean tracks that were used longest ago go until the bound holds."""
-        clean = self.clean
-        over = len(clean) + len(self.dirty) + self.pinned_tracks - self.tracks_max
-        while over > 0 and clean:
-            clean.popitem(last=False)
-            self.evictions += 1
+        """Let clean tracks go until the bound holds."""
+        over = self.held_tracks() - self.tracks_max
+        while over > 0 and (key := self._shares.choose()) is not None:
+            del self.clean[key]
+            self.evictions[key >> TRACK_BITS] += 1
             over -= 1
+
+    def held_tracks(self) -> int:
+        """Return how many images are in memory, for whatever reason."""
+        return len(self.clean) + len(self.dirty) + self.pinned_tracks
+
+    def held_bytes(self) -> int:
+        """Return what images and directory take now, counted as `memory.py` does."""
+        known = max(len(self.clean) + len(self.dirty), self._shares.ghosts())
+        return self.held_tracks() * IMAGE_BYTES + directory_bytes(max(1, known))
 
     def full(self) -> bool:
         """Return whether there is no room for more dirty tracks."""

@@ -13,6 +13,7 @@ from emulator.node.processor import Processor
 def status_of(processor: Processor) -> dict[str, Any]:
     """Return the state of a whole site; see the contract for its keys."""
     journal, cache = processor.journal, processor.cache
+    volumes = processor.volumes.values()
     return {
         "site": processor.config.name,
         "ready": processor.ready,
@@ -28,9 +29,9 @@ def status_of(processor: Processor) -> dict[str, Any]:
             "clean_tracks": len(cache.clean),
             "dirty_tracks": cache.dirty_tracks(),
             "pinned_tracks": cache.pinned_tracks,
-            "hits": cache.hits,
-            "misses": cache.misses,
-            "evictions": cache.evictions,
+            "hits": sum(volume.read_tracks - volume.missed_tracks for volume in volumes),
+            "misses": sum(volume.missed_tracks for volume in volumes),
+            "evictions": sum(cache.evictions),
         },
         "destage": {
             "written_tracks": processor.destage.written_tracks,

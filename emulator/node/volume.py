@@ -14,6 +14,7 @@ from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
 from emulator.errors import DeviceError
 
+# Who hands its role over cannot know whether the other site writes already.
 _NOT_PRIMARY = (Role.SECONDARY, Role.HANDING_OVER)
 _TRACK_MASK = TRACK_BYTES - 1
 _TRACK_SHIFT = TRACK_BYTES.bit_length() - 1
@@ -40,6 +41,7 @@ class Volume:
         self.group = group
         self._services = services
         self._cache = services.cache
+        self._get = services.cache.get
         self._place = place
         self._base = place.site_index << TRACK_BITS
         self._secondary_reads = secondary_reads
@@ -49,6 +51,10 @@ class Volume:
         self.writes = 0
         self.read_bytes = 0
         self.written_bytes = 0
+        # Tracks of a read beyond its first, which `reads` has counted.
+        self._further_tracks = 0
+        self.missed_tracks = 0
+        """Tracks that hosts asked for and that were not in the cache then."""
 
     def writable(self) -> bool:
         """Return whether hosts may write here now."""
@@ -88,29 +94,37 @@ class Volume:
             return None
         self.reads += 1
         self.read_bytes += length
-        first = offset >> _TRACK_SHIFT
-        last = (offset + length - 1) >> _TRACK_SHIFT
-        get = self._cache.get
-        base = self._base
-        images: list[bytes] = []
-        for track in range(first, last + 1):
-            image = get(base | track)
-            if image is None:
-                self._services.start(self._read(offset, length, who, cookie))
-                return None
-            images.append(image)
-        return _cut(images, offset, length)
+        within = offset & _TRACK_MASK
+        key = self._base | offset >> _TRACK_SHIFT
+        end = within + length
+        if end <= TRACK_BYTES:
+            image = self._get(key)
+            if image is not None:
+                return [image] if length == TRACK_BYTES else [image[within:end]]
+            end_key = key + 1
+        else:
+            end_key = key + (end + _TRACK_MASK >> _TRACK_SHIFT)
+            self._further_tracks += end_key - key - 1
+            images = [image for each in range(key, end_key) if (image := self._get(each))]
+            if len(images) == end_key - key:
+                return _cut(images, offset, length)
+        self._services.start(self._read(range(key, end_key), offset, length, who, cookie))
+        return None
 
-    def _read(self, offset: int, length: int, who: Requester, cookie: int) -> Step:
-        first = offset >> _TRACK_SHIFT
-        last = (offset + length - 1) >> _TRACK_SHIFT
-        keys = range(self._base | first, (self._base | last) + 1)
+    def _read(self, keys: range, offset: int, length: int, who: Requester, cookie: int) -> Step:
+        peek = self._cache.peek
+        self.missed_tracks += sum(peek(key) is None for key in keys)
         try:
             images = yield ReadTracks(keys)
         except DeviceError:
             who.completed(cookie, Outcome.DEVICE, [])
             return
         who.completed(cookie, Outcome.DONE, _cut([images[key] for key in keys], offset, length))
+
+    @property
+    def read_tracks(self) -> int:
+        """How many tracks hosts have asked for."""
+        return self.reads + self._further_tracks
 
     # Writing.
 

@@ -317,7 +317,7 @@ class Watch(Ledger):
 
     def _look_at_bounds(self, processor: Processor) -> None:
         cache = processor.cache
-        tracks = len(cache.clean) + len(cache.dirty) + cache.pinned_tracks
+        tracks = cache.held_tracks()
         if tracks > cache.tracks_max + _CACHE_SLACK_TRACKS:
             raise Violation(
                 "L4", f"the cache holds {tracks} tracks, its bound is near {cache.tracks_max}"
