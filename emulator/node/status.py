@@ -25,6 +25,7 @@ def status_of(processor: Processor) -> dict[str, Any]:
         "links": {name: _link(end) for name, end in processor.links.items()},
         "cache": {
             "size_bytes": cache.size_bytes,
+            "held_bytes": cache.held_bytes(),
             "tracks_max": cache.tracks_max,
             "clean_tracks": len(cache.clean),
             "dirty_tracks": cache.dirty_tracks(),

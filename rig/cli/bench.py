@@ -200,6 +200,42 @@ def _measured(
     return found
 
 
+@app.command()
+def cache(
+    traces: Annotated[str, typer.Option(help="Traces, by commas; all of them if none.")] = "",
+    tracks: Annotated[int, typer.Option(min=64, help="Size of the cache.")] = 2000,
+    accesses: Annotated[int, typer.Option(min=1000, help="Length of a trace.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="What the traces are made from.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; else ./cache-N.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what the cache keeps, on seeded traces, beside LRU, ARC, S3-FIFO and the optimum."""
+    import time
+
+    from rig.cli.output import print_table
+    from rig.demo.folder import RunFolder
+    from rig.measure.cache import Options, measure
+    from rig.measure.cache_report import HEADS, leave, table
+    from rig.measure.cache_traces import TRACES
+
+    names = _names(traces, TRACES, "--traces") or tuple(TRACES)
+    folder = RunFolder.make(out, "cache").path
+    begin_s = time.monotonic()
+    options = Options(names, tracks, accesses, seed)
+    found = measure(options, lambda line: typer.echo(line, err=True))
+    report = leave(found, folder, time.monotonic() - begin_s)
+    if as_json:
+        print_json(found | report.verdict_object() | {"folder": str(folder)})
+    else:
+        print_table(HEADS, table(found), "hit ratios")
+        print(f"results: {folder}")
+        print(report.verdict())
+    if not report.held:
+        raise typer.Exit(1)
+
+
 def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
     from emulator.errors import BenchError
 

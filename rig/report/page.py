@@ -27,10 +27,11 @@ def as_page(report: Report) -> str:
         run=_definitions(report.run),
         warnings="".join(f"<p class='note'>{escape(text)}</p>" for text in report.warnings),
         figures=_table(("figure", "value", ""), [tuple(figure) for figure in report.figures]),
-        charts="".join(
-            f"<figure>{chart(series, report.troubles, end_ns)}</figure>" for series in report.series
+        charts=_section(
+            "Over time", [chart(series, report.troubles, end_ns) for series in report.series]
         ),
-        acts=_acts(report.acts, end_ns),
+        pictures=_section("Side by side", report.pictures),
+        acts=f"<h2>The acts</h2>{_acts(report.acts, end_ns)}" if report.acts else "",
         checks=_checks(report),
         moments=_moments(report.moments),
         files=_files(report.files),
@@ -63,9 +64,20 @@ def _acts(acts: Sequence[Span], end_ns: int) -> str:
     return f"<ol class='acts'>{''.join(rows)}</ol>"
 
 
-def _moments(moments: Iterable[Moment]) -> str:
+def _section(title: str, pictures: Sequence[str]) -> str:
+    figures = "".join(f"<figure>{picture}</figure>" for picture in pictures)
+    return f"<h2>{title}</h2>{figures}" if figures else ""
+
+
+def _moments(moments: Sequence[Moment]) -> str:
+    if not moments:
+        return ""
     rows = [(_seconds(row.time_ns), row.who, row.what) for row in moments]
-    return _table(("time", "who", "what happened"), rows)
+    table = _table(("time", "who", "what happened"), rows)
+    return (
+        "<details><summary>What happened, in order</summary>"
+        f"<div class='scroll'>{table}</div></details>"
+    )
 
 
 def _files(rows: Iterable[tuple[str, str]]) -> str:

@@ -74,6 +74,8 @@ class Report:
     """When something was broken on purpose."""
     moments: list[Moment] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    """Further charts, as inline SVG."""
     figures: list[Figure] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
     """Files beside the report, and what each is."""

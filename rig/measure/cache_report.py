@@ -1,0 +1,90 @@
+"""What the measurement of the cache leaves in its run folder: raw figures, a chart, a report."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rig.demo.summary import versions
+from rig.measure.cache import OURS, judge
+from rig.measure.cache_rivals import POLICIES
+from rig.report.bars import Row, bars
+from rig.report.page import as_page
+from rig.report.report import Figure, Report
+
+HEADS = ["trace", *POLICIES, "optimum", "of best", "of optimum", "cpu us", "cpu of LRU"]
+
+
+def table(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the rows under `HEADS`: hit ratios, and ours beside the best rival and the bound."""
+    return [
+        (
+            name,
+            *(f"{row['hit_ratio'][policy]:.3f}" for policy in POLICIES),
+            f"{row['optimum']:.3f}",
+            _ratio(row["of_best"]),
+            _ratio(row["of_optimum"]),
+            f"{row['cpu_ns_per_access'][OURS] / 1000:.2f}",
+            f"{row['cpu_of_lru']:.2f}",
+        )
+        for name, row in found["traces"].items()
+    ]
+
+
+def _ratio(value: float | None) -> str:
+    # Where no rival has a hit, any hit of ours is beyond comparison.
+    return "-" if value is None else f"{value:.3f}"
+
+
+def picture(found: dict[str, Any]) -> str:
+    """Return the hit ratios as an SVG."""
+    options = found["options"]
+    title = f"hit ratio of {options['tracks']} tracks, {options['accesses']} accesses a trace"
+    rows = [
+        Row(name, list(row["hit_ratio"].values()), row["optimum"])
+        for name, row in found["traces"].items()
+    ]
+    return bars(title, list(POLICIES), rows)
+
+
+def leave(found: dict[str, Any], folder: Path, took_s: float) -> Report:
+    """Write everything into the folder, and return the report."""
+    svg = picture(found)
+    options = found["options"]
+    report = Report(
+        title="dualcopy bench cache",
+        run=[
+            ("seed", str(options["seed"])),
+            ("folder", str(folder)),
+            ("took", f"{took_s:.1f} s"),
+            ("versions", ", ".join(f"{name} {text}" for name, text in versions().items())),
+        ],
+        checks=judge(found),
+        pictures=[svg],
+        figures=[
+            Figure(
+                row[0],
+                f"{row[1]} of {row[5]}",
+                f"{row[6]} of the best rival, {row[9]} times the processor time of LRU",
+            )
+            for row in table(found)
+        ],
+        files=[
+            ("run.json", "verdict, options, versions"),
+            ("measurements.json", "every hit ratio and time"),
+            ("cache.svg", "the chart"),
+        ],
+    )
+    run = report.verdict_object() | {
+        "options": options,
+        "versions": versions(),
+        "argv": sys.argv[1:],
+    }
+    for name, text in {
+        "run.json": json.dumps(run, indent=2),
+        "measurements.json": json.dumps(found, indent=2),
+        "cache.svg": svg,
+        "report.html": as_page(report),
+    }.items():
+        (folder / name).write_text(text + "\n")
+    return report
