@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.cache.replacement import (
@@ -131,6 +131,7 @@ def test_a_pool_may_change_its_size():
     assert bench.policy.ghosts == 10
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 12),
     st.lists(
