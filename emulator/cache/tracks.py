@@ -10,6 +10,7 @@ elsewhere.
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
+from emulator.cache.ahead import Ahead
 from emulator.cache.memory import IMAGE_BYTES, directory_bytes, tracks_within
 from emulator.cache.shares import Shares
 from emulator.channel.blocks import TRACK_BYTES
@@ -46,6 +47,12 @@ class TrackCache:
         """Old and frozen images that epochs hold beyond what is cached here."""
         self.evictions: list[int] = []
         """By volume, how many clean tracks had to leave."""
+        self.ahead_used: list[int] = []
+        """By volume, how many tracks that were read ahead were used."""
+        self.ahead_unused: list[int] = []
+        """By volume, how many of them left, or were written, before anybody used them."""
+        self.ahead = Ahead(self.tracks_max)
+        self._entered = 0
         self._shares = Shares(self.tracks_max, self.seen, self.clean)
         # Per volume: a volume's tracks get dirty in the order of the journal, so that the first
         # one here is the oldest.
@@ -63,6 +70,8 @@ class TrackCache:
         self._oldest_lsn.append({})
         self._shares.add_volume(share)
         self.evictions.append(0)
+        self.ahead_used.append(0)
+        self.ahead_unused.append(0)
         return len(self._oldest_lsn) - 1
 
     def get(self, key: int) -> bytes | None:
@@ -71,13 +80,21 @@ class TrackCache:
         if image is None:
             image = self.dirty.get(key)
             if image is None:
-                return None
+                return self._take_ahead(key)
         self.seen[key] = True
+        return image
+
+    def _take_ahead(self, key: int) -> bytes | None:
+        """Give a track that was read ahead its place among those that were asked for."""
+        image = self.ahead.take(key)
+        if image is not None:
+            self.ahead_used[key >> TRACK_BITS] += 1
+            self._enter(key, image)
         return image
 
     def peek(self, key: int) -> bytes | None:
         """Return the newest image without counting it as a use."""
-        return self.dirty.get(key) or self.clean.get(key)
+        return self.dirty.get(key) or self.clean.get(key) or self.ahead.images.get(key)
 
     def put(self, key: int, image: bytes, lsn: int) -> bytes | None:
         """Make `image` the newest contents, journalled at or after `lsn`; return the old image.
@@ -162,10 +179,25 @@ class TrackCache:
         if overtaken:
             # Written, destaged and evicted while we read: the disk has newer contents now.
             return None
-        self.clean[key] = image
-        self._shares.of(key >> TRACK_BITS).enter(key)
+        if self.ahead.take(key) is not None:
+            self.ahead_used[key >> TRACK_BITS] += 1
+        self._enter(key, image)
         self.evict()
         return image
+
+    def add_ahead(self, key: int, image: bytes) -> None:
+        """Keep a track that nobody asked for; it is what the disk has, and the newest."""
+        if self.peek(key) is not None:
+            return
+        gone = self.ahead.add(key, image, self._entered)
+        if gone is not None:
+            self.ahead_unused[gone >> TRACK_BITS] += 1
+        self.evict()
+
+    def _enter(self, key: int, image: bytes) -> None:
+        self.clean[key] = image
+        self._entered += 1
+        self._shares.of(key >> TRACK_BITS).enter(key)
 
     def read_is_old(self, key: int, mark: int) -> bool:
         """Return whether what was read from the disk is not the newest any more."""
@@ -301,8 +333,9 @@ class TrackCache:
             lsn = self._writing_lsn.pop(key)
             oldest = lsn if oldest is None or lsn < oldest else oldest
             if self.dirty[key] is image and key not in self._oldest_lsn[key >> TRACK_BITS]:
-                self.clean[key] = self.dirty.pop(key)
-                self._shares.of(key >> TRACK_BITS).enter(key)
+                if self.ahead.drop(key):
+                    self.ahead_unused[key >> TRACK_BITS] += 1
+                self._enter(key, self.dirty.pop(key))
         self.evict()
         return oldest
 
@@ -315,14 +348,23 @@ class TrackCache:
     def evict(self) -> None:
         """Let clean tracks go until the bound holds."""
         over = self.held_tracks() - self.tracks_max
-        while over > 0 and (key := self._shares.choose()) is not None:
-            del self.clean[key]
-            self.evictions[key >> TRACK_BITS] += 1
+        while over > 0:
             over -= 1
+            key = self.ahead.give_way(self._entered)
+            if key is None:
+                key = self._shares.choose()
+                if key is not None:
+                    del self.clean[key]
+                    self.evictions[key >> TRACK_BITS] += 1
+                    continue
+                key = self.ahead.drop_any()
+                if key is None:
+                    return
+            self.ahead_unused[key >> TRACK_BITS] += 1
 
     def held_tracks(self) -> int:
         """Return how many images are in memory, for whatever reason."""
-        return len(self.clean) + len(self.dirty) + self.pinned_tracks
+        return len(self.clean) + len(self.dirty) + len(self.ahead) + self.pinned_tracks
 
     def held_bytes(self) -> int:
         """Return what images and directory take now, counted as `memory.py` does."""

@@ -52,6 +52,12 @@ class BlockVolume(Protocol):
     def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
         """Return the bytes at once when they are in the cache; else None, and answer later."""
 
+    def cached(self, offset: int, length: int) -> bytes | None:
+        """Return the bytes if they lie in one track that may be read and is cached; else None.
+
+        The short way for most reads; who gets None asks `read`.
+        """
+
     def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
         """Accept new contents."""
 

@@ -57,6 +57,13 @@ def nothing_chunk(handle: bytes) -> bytes:
     return _chunk(Chunk.NONE, handle, 0)
 
 
+def whole_head(handle: bytes, offset: int, length: int) -> bytes:
+    """Return what precedes the data in a structured reply of one chunk."""
+    return _DATA_HEAD.pack(
+        CHUNK_MAGIC, REPLY_FLAG_DONE, _OFFSET_DATA, handle, _OFFSET_BYTES + length, offset
+    )
+
+
 def whole_read(handle: bytes, offset: int, length: int, data: list[bytes]) -> list[bytes]:
     """Return a structured reply that holds all of `data` in one chunk."""
     return [_data_head(REPLY_FLAG_DONE, handle, offset, length), *data]

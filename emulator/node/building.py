@@ -48,7 +48,7 @@ def build(services: Builder, config: SiteConfig, sizes: dict[str, int], maps: by
     """Return the parts of a site whose devices have these sizes and stored dirty maps."""
     links = {name: _link_end(services, config, name) for name in config.links}
     parts = Parts(links, {}, {}, {}, {})
-    index_of = {name: services.cache.add_volume() for name in sizes}
+    index_of = {name: services.cache.add_volume(config.devices[name].cache_share) for name in sizes}
     map_of = {
         name: DirtyMap(
             index,

@@ -25,6 +25,8 @@ class DeviceConfig:
     kind: str
     disk: str
     serve: tuple[str, ...] = ()
+    cache_share: float = 0.0
+    """Part of the site's cache that is this device's own; 0: it shares the rest with others."""
     write_through: bool = False
     """A host's write is complete only once the disk has it."""
     checksums: str = ""

@@ -9,6 +9,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from emulator.channel.blocks import BlockVolume
@@ -105,7 +106,7 @@ class HostConnection:
                 pending.extend(self.session.outgoing())
                 if not pending:
                     return
-            buffers = [pending[at] for at in range(min(len(pending), _IOV_MAX))]
+            buffers = list(islice(pending, _IOV_MAX))
             try:
                 sent = self.socket.sendmsg(buffers)
             except BlockingIOError:
@@ -113,6 +114,9 @@ class HostConnection:
             except OSError as error:
                 self.gone = error.strerror or str(error)
                 return
+            if len(buffers) == len(pending) and sent == sum(map(len, buffers)):
+                pending.clear()
+                continue
             while sent:
                 first = pending.popleft()
                 if sent < len(first):

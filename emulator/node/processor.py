@@ -297,9 +297,7 @@ class Processor:
         if idle or (pressed and self.destage.unflushed_tracks() > self._flush_tracks()):
             self.destage.flush()
         self.saving.consider_trim(idle=idle)
-        self._requests.extend(self.reading.requests)
-        self._requests.extend(self.destage.requests)
-        self.reading.requests.clear()
+        self._requests += [*self.reading.take_requests(), *self.destage.requests]
         self.destage.requests.clear()
 
     def background_waits(self) -> bool:
@@ -310,7 +308,7 @@ class Processor:
         return (
             self._last_host_ns == self.now_ns
             and self.now_ns - self._background_ns < BACKGROUND_NS
-            and not self.reading.requests
+            and not self.reading.wants_turn()
             and not self.destage.hosts_wait()
             and not any(pair.group.stream.eager for pair in self.pairs.values())
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, TrackCache
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import CorruptError, DeviceError
+from emulator.node.read_ahead import ReadAhead
 from emulator.node.requests import DiskRead
 from emulator.node.sums import TrackSums
 
@@ -51,6 +52,7 @@ class Reading:
         self._sizes = sizes
         self._sums = list(sums or [None] * len(sizes))
         self._mend = mend or _refuse
+        self.ahead = ReadAhead(cache, sizes)
         self._number = 0
         self._reads: dict[int, tuple[_Read, range]] = {}
         self.requests: list[DiskRead] = []
@@ -78,9 +80,32 @@ class Reading:
                 wish.images[key] = image
         if missing:
             wish.mark = self._cache.read_begun([*wish.images, *missing])
-            self._request(wish, missing)
+            rest, wish.open_reads = self.ahead.missed(missing, lambda keys: self._came(wish, keys))
+            self._request(wish, rest)
         else:
             done(wish.images)
+
+    def wants_turn(self) -> bool:
+        """Return whether there is something to ask the shell for."""
+        return bool(self.requests or self._cache.ahead.reached)
+
+    def take_requests(self) -> list[DiskRead]:
+        """Return what the shell must read now, also ahead where nobody waits."""
+        self.ahead.go_on(self)
+        requests, self.requests = self.requests, []
+        return requests
+
+    def _came(self, wish: _Read, keys: list[int]) -> None:
+        """Take tracks that were being read ahead when somebody came to want them."""
+        found = {key: image for key in keys if (image := self._cache.get(key)) is not None}
+        wish.images.update(found)
+        self._request(wish, [key for key in keys if key not in found])
+        self._one_ended(wish)
+
+    def _one_ended(self, wish: _Read) -> None:
+        wish.open_reads -= 1
+        if not wish.open_reads:
+            self._check(wish)
 
     def check(self, keys: Iterable[int], done: Done) -> None:
         """Read tracks from the disk only to look at them: nothing is cached, nothing is mended.
@@ -127,6 +152,8 @@ class Reading:
         self._number += 1
         wish.open_reads += 1
         self._reads[self._number] = (wish, keys)
+        if not wish.for_check:
+            self.ahead.demand(keys.start >> TRACK_BITS, 1)
         self.requests.append(self._disk_read(self._number, keys))
 
     def _disk_read(self, number: int, keys: range) -> DiskRead:
@@ -138,7 +165,8 @@ class Reading:
     def completed(self, number: int, result: bytes | DeviceError) -> None:
         """Take what the disk gave for one request."""
         wish, keys = self._reads.pop(number)
-        wish.open_reads -= 1
+        if not wish.for_check:
+            self.ahead.demand(keys.start >> TRACK_BITS, -1)
         if not isinstance(result, DeviceError):
             for at, key in enumerate(keys):
                 image = result[at * TRACK_BYTES : (at + 1) * TRACK_BYTES]
@@ -151,8 +179,7 @@ class Reading:
         else:
             wish.images[keys.start] = b""
             wish.bad[keys.start] = result
-        if not wish.open_reads:
-            self._check(wish)
+        self._one_ended(wish)
 
     def _check(self, wish: _Read) -> None:
         """Hold what the disk gave against its checksums; have mended what does not fit."""

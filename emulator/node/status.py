@@ -1,5 +1,6 @@
 """What a site says of itself: one JSON object, the same for people, scripts and dashboards."""
 
+from collections.abc import Collection
 from typing import Any
 
 from emulator.channel.track_store import TrackStore
@@ -8,6 +9,7 @@ from emulator.copy.pair import Pair
 from emulator.copy.states import Role, guarantee
 from emulator.node.links import LinkEnd
 from emulator.node.processor import Processor
+from emulator.node.volume import Volume
 
 
 def status_of(processor: Processor) -> dict[str, Any]:
@@ -32,7 +34,13 @@ def status_of(processor: Processor) -> dict[str, Any]:
             "pinned_tracks": cache.pinned_tracks,
             "hits": sum(volume.read_tracks - volume.missed_tracks for volume in volumes),
             "misses": sum(volume.missed_tracks for volume in volumes),
+            "hit_ratio": _ratio(volumes),
             "evictions": sum(cache.evictions),
+            "read_ahead": {
+                "held_tracks": len(cache.ahead),
+                "used": sum(cache.ahead_used),
+                "unused": sum(cache.ahead_unused),
+            },
         },
         "destage": {
             "written_tracks": processor.destage.written_tracks,
@@ -73,12 +81,32 @@ def _devices(processor: Processor) -> dict[str, Any]:
             "writes": volume.writes,
             "read_bytes": volume.read_bytes,
             "written_bytes": volume.written_bytes,
+            "cache": _device_cache(processor, volume, index),
             "refused_tracks": len(processor.destage.stuck_tracks(index)),
             **processor.mending.status(index),
             "scrub": processor.scrub.status(index),
         }
         for index, volume in enumerate(processor.volumes.values())
     }
+
+
+def _device_cache(processor: Processor, volume: Volume, index: int) -> dict[str, Any]:
+    cache = processor.cache
+    return {
+        "share": processor.config.devices[volume.name].cache_share,
+        "hits": volume.read_tracks - volume.missed_tracks,
+        "misses": volume.missed_tracks,
+        "hit_ratio": _ratio([volume]),
+        "evictions": cache.evictions[index],
+        "read_ahead": {"used": cache.ahead_used[index], "unused": cache.ahead_unused[index]},
+    }
+
+
+def _ratio(volumes: Collection[Volume]) -> float | None:
+    """Return which part of the tracks that hosts asked for were cached; None if they asked none."""
+    asked = sum(volume.read_tracks for volume in volumes)
+    missed = sum(volume.missed_tracks for volume in volumes)
+    return round(1 - missed / asked, 4) if asked else None
 
 
 def _geometry(store: TrackStore | None) -> dict[str, int] | None:

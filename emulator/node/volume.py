@@ -84,6 +84,21 @@ class Volume:
 
     # Reading.
 
+    def cached(self, offset: int, length: int) -> bytes | None:
+        """Return the bytes if they lie in one track that may be read and is cached; else None."""
+        within = offset & _TRACK_MASK
+        end = within + length
+        if end > TRACK_BYTES or offset + length > self.size_bytes:
+            return None
+        if self.group.role in _NOT_PRIMARY and not self._secondary_reads:
+            return None
+        image = self._get(self._base | offset >> _TRACK_SHIFT)
+        if image is None:
+            return None
+        self.reads += 1
+        self.read_bytes += length
+        return image if length == TRACK_BYTES else image[within:end]
+
     def read(self, offset: int, length: int, who: Requester, cookie: int) -> list[bytes] | None:
         """Return the bytes at once when they are cached; else None, and answer later."""
         if offset + length > self.size_bytes:
@@ -94,21 +109,13 @@ class Volume:
             return None
         self.reads += 1
         self.read_bytes += length
-        within = offset & _TRACK_MASK
-        key = self._base | offset >> _TRACK_SHIFT
-        end = within + length
-        if end <= TRACK_BYTES:
-            image = self._get(key)
-            if image is not None:
-                return [image] if length == TRACK_BYTES else [image[within:end]]
-            end_key = key + 1
-        else:
-            end_key = key + (end + _TRACK_MASK >> _TRACK_SHIFT)
-            self._further_tracks += end_key - key - 1
-            images = [image for each in range(key, end_key) if (image := self._get(each))]
-            if len(images) == end_key - key:
-                return _cut(images, offset, length)
-        self._services.start(self._read(range(key, end_key), offset, length, who, cookie))
+        first = self._base | offset >> _TRACK_SHIFT
+        keys = range(first, (self._base | offset + length - 1 >> _TRACK_SHIFT) + 1)
+        self._further_tracks += len(keys) - 1
+        images = [image for key in keys if (image := self._get(key)) is not None]
+        if len(images) == len(keys):
+            return _cut(images, offset, length)
+        self._services.start(self._read(keys, offset, length, who, cookie))
         return None
 
     def _read(self, keys: range, offset: int, length: int, who: Requester, cookie: int) -> Step:

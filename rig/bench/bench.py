@@ -73,6 +73,7 @@ class Bench:
                     kind=entry.kind,
                     disk=self._absolute(entry.disk),
                     serve=tuple(map(self._absolute, entry.serve)),
+                    cache_share=entry.cache_share / 100,
                     write_through=entry.write == "through",
                     checksums=checksum_path(entry.disk, entry.checksums, self.path.parent),
                     verify=entry.verify,

@@ -40,6 +40,7 @@ def check_tables(file: BenchFile, problems: Problems) -> None:
         for device, entry in table.device.items():
             _check_kind(("site", site, "device", device, "kind"), entry.kind, problems)
         _check_control_units(("site", site), table, problems)
+        _check_shares(site, table, problems)
     for name in file.link:
         if link_ends(name, list(file.site)) is None:
             sites = ", ".join(file.site)
@@ -51,6 +52,20 @@ def check_tables(file: BenchFile, problems: Problems) -> None:
     for group, copy in file.copies.items():
         if _check_sites(("copy", group), copy, file, problems):
             _check_volumes(group, copy, file, problems, taken)
+
+
+def _check_shares(site: str, table: SiteTable, problems: Problems) -> None:
+    total = 0
+    for device, entry in table.device.items():
+        total += entry.cache_share
+        if entry.cache_share and total > 100:
+            problems.add(
+                ("site", site, "device", device, "cache_share"),
+                f"with those before it, devices of site {site} have {total}% of its cache; "
+                f"make it 100% at most",
+                f"{entry.cache_share}%",
+            )
+            return
 
 
 def _check_kind(path: Path, kind: str, problems: Problems) -> None:

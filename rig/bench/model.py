@@ -4,6 +4,7 @@ Says what each table may hold and of which shape. Leaves to `checks.py` whatever
 than one field, to `problems.py` how it is told, and to `bench.py` what a site makes of it.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -53,6 +54,13 @@ def _gather_ns(value: object) -> int:
     return gather_ns
 
 
+def _share_percent(value: object) -> int:
+    found = re.fullmatch(r"(\d{1,3}) ?%", value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found[1]) <= 100:
+        raise ValueError("write a share in quotes, from '1%' to '100%', for example '25%'")
+    return int(found[1])
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 GatherNs = Annotated[
     int,
@@ -98,6 +106,13 @@ DurationNs = Annotated[
 ]
 
 
+SharePercent = Annotated[
+    int,
+    BeforeValidator(_share_percent),
+    WithJsonSchema({"type": "string", "pattern": r"^(100|[1-9]\d?) ?%$"}),
+]
+
+
 class _Table(BaseModel):
     """What all tables have in common: nothing unknown, nothing converted by guesswork."""
 
@@ -121,6 +136,11 @@ class DeviceTable(_Table):
         description="Where hosts reach it: nbd://host:port/name, nbd+unix:///name?socket=path, "
         "or native+ and the URI of a line.",
         examples=[["nbd://127.0.0.1:10810/vol0"]],
+    )
+    cache_share: SharePercent = Field(
+        default=0,
+        description="Part of the site's cache that is this device's own when others want it too.",
+        examples=["25%"],
     )
     write: Literal["early", "through"] = Field(
         default="early",

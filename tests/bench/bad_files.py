@@ -64,6 +64,16 @@ BAD = {
         '"vol0", target = "log"',
         "vol0 of site B is in [copy.g0] already",
     ),
+    "share of a cache": (
+        'disk = "mem://1MiB"\n\n[site.B]',
+        'disk = "mem://1MiB"\ncache_share = "0%"\n\n[site.B]',
+        "14: site.A.device.log.cache_share = \"0%\": write a share in quotes, from '1%' to '100%'",
+    ),
+    "shares of more than a cache": (
+        "[site.A.device.log]\n",
+        'cache_share = "60%"\n[site.A.device.log]\ncache_share = "50%"\n',
+        "with those before it, devices of site A have 110% of its cache; make it 100% at most",
+    ),
     "CKD over NBD": (
         '"fba-512"',
         '"3390-3"',

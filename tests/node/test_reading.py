@@ -180,3 +180,113 @@ def test_volumes_do_not_mix():
     assert [(r.device, r.offset) for r in bench.take()] == [
         (0, 5 * TRACK_BYTES), (1, 5 * TRACK_BYTES),
     ]  # fmt: skip
+
+
+# Reading ahead.
+
+
+class Streaming(Bench):
+    def __init__(self) -> None:
+        super().__init__(tracks=400)
+        self.cache.ahead.tracks_max = 64
+        self.reading = Reading(self.cache, [self.size, self.size])
+        self.disk[:] = b"".join(image(track % 251) for track in range(400))
+
+    def serve(self, *keys: int) -> None:
+        """Read as a host, and let the disk answer all that somebody waits for."""
+        self.read(*keys)
+        for request in self.take():
+            self.answer(request)
+
+    def look(self) -> list[tuple[int, int]]:
+        self.reading.ahead.go_on(self.reading)
+        self.asked = self.take()
+        return [(r.offset // TRACK_BYTES, r.length // TRACK_BYTES) for r in self.asked]
+
+
+def test_a_stream_is_read_ahead_of_and_then_found():
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    assert bench.look() == []
+    bench.serve(4, 5, 6, 7)
+    assert bench.look() == [(8, 4)]
+    bench.answer(bench.asked[0])
+    assert len(bench.cache.ahead) == 4
+    bench.serve(8, 9)
+    assert bench.answers[-1] == {8: image(8), 9: image(9)}
+    assert bench.cache.ahead_used == [2, 0]
+    assert bench.look() == [(12, 8)]
+
+
+def test_nothing_is_read_ahead_while_somebody_waits_for_the_device():
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    bench.read(4, 5, 6, 7)
+    (request,) = bench.take()
+    assert bench.look() == []
+    bench.answer(request)
+    assert bench.look() == [(8, 4)]
+
+
+def test_who_comes_to_want_it_waits_for_the_same_read():
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    bench.serve(4, 5, 6, 7)
+    bench.look()
+    bench.read(8, 9, 10, 11, 12)
+    (rest,) = bench.take()
+    assert (rest.offset // TRACK_BYTES, rest.length // TRACK_BYTES) == (12, 1)
+    before = len(bench.answers)
+    bench.answer(rest)
+    assert len(bench.answers) == before
+    bench.answer(bench.asked[0])
+    assert bench.answers[-1] == {key: image(key) for key in range(8, 13)}
+    assert not bench.cache.ahead
+    assert not bench.cache._reading
+
+
+def test_a_write_between_reading_ahead_and_the_wish_is_not_missed():
+    """The wish begins after the write, but what it waits for was read before."""
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    bench.serve(4, 5, 6, 7)
+    bench.look()
+    old = bytes(bench.disk[8 * TRACK_BYTES : 12 * TRACK_BYTES])
+    bench.cache.put(9, image(200), 0)
+    bench.destage()
+    bench.read(8, 9)
+    assert bench.take() == []
+    bench.reading.completed(bench.asked[0].number, old)
+    (again,) = bench.take()
+    assert again.offset == 9 * TRACK_BYTES
+    bench.answer(again)
+    assert bench.answers[-1] == {8: image(8), 9: image(200)}
+    assert not bench.cache._reading
+    assert not bench.cache._overtaken
+
+
+def test_a_disk_that_refuses_to_be_read_ahead_harms_only_who_asks_itself():
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    bench.serve(4, 5, 6, 7)
+    bench.look()
+    bench.read(8)
+    bench.reading.completed(bench.asked[0].number, DeviceError("mem:", "refuses"))
+    before = len(bench.answers)
+    for request in bench.take():
+        bench.reading.completed(request.number, DeviceError("mem:", "refuses"))
+    (request,) = bench.take()
+    bench.answer(request)
+    assert bench.answers[before:] == [{8: image(8)}]
+    assert not bench.cache._reading
+    assert not bench.reading.ahead._coming
+
+
+def test_what_was_cached_meanwhile_is_not_read_ahead():
+    bench = Streaming()
+    bench.serve(0, 1, 2, 3)
+    bench.read(4, 5, 6, 7)
+    (request,) = bench.take()
+    bench.cache.put(9, image(9), 0)
+    bench.answer(request)
+    assert bench.look() == [(8, 1), (10, 2)]
