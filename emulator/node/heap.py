@@ -12,10 +12,13 @@ into. So a large buffer has memory of its own, which is given back whole.
 """
 
 import ctypes
+import gc
 import mmap
 from pathlib import Path
 
 LARGE_BUFFER_BYTES = 512 * 1024
+# Objects that may be garbage before the collector looks; Python looks after 700.
+GARBAGE_OBJECTS = 20_000
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
@@ -46,6 +49,17 @@ def reserve_heap(size_bytes: int) -> None:
         library.madvise(
             ctypes.c_void_p(place[0]), ctypes.c_size_t(place[1] - place[0]), mmap.MADV_HUGEPAGE
         )
+
+
+def keep_collector_aside() -> None:
+    """Let the collector of cycles run seldom, and not over what a site has from its start on.
+
+    Requests and packets make no cycles, and come by the ten thousand a second; what else there is
+    is collected all the same.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def _heap() -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from emulator.copy.audit import AuditFeed
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
+from emulator.copy.stream import GATHER_NS
 from emulator.errors import BenchError, DeviceError
 from emulator.events import DiskFailed, Event
 from emulator.node.building import build
@@ -57,6 +58,8 @@ EPOCH_TRACKS_MAX = 65536
 # quiet.
 STEPS_MAX = 64
 WRITES_A_STEP = 3
+# A busy host's epochs reach the other site about once a second: between them it is not idle.
+FOLLOWER_IDLE_NS = 2 * GATHER_NS
 BACKGROUND_NS = 200 * MICROSECOND_NS
 QUIET_NS = 200 * MICROSECOND_NS
 # Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
@@ -116,6 +119,7 @@ class Processor:
         self._journal_reads: dict[int, Task] = {}
         self._last_host_ns = 0
         self._seen_lsn = 0
+        self._journalled_ns = 0
         self._seen_csn = 0
         self._background_ns = 0
         parts = build(self, config, sizes, maps)
@@ -283,11 +287,7 @@ class Processor:
             else:
                 pair.secondary.say()
         self.pacing.judge()
-        if self.journal.tail_lsn != self._seen_lsn:
-            # What another site sends keeps this one as busy as a host does.
-            self._seen_lsn = self.journal.tail_lsn
-            self._last_host_ns = now_ns
-        idle = now_ns - self._last_host_ns > IDLE_NS or self.draining
+        idle = self._idle()
         pressed = self._pressed()
         self._forward.run()
         self.destage.run(now_ns, pressed=idle or pressed)
@@ -299,6 +299,18 @@ class Processor:
         self.saving.consider_trim(idle=idle)
         self._requests += [*self.reading.take_requests(), *self.destage.requests]
         self.destage.requests.clear()
+
+    def _idle(self) -> bool:
+        """Return whether neither hosts nor another site keep this one busy."""
+        if self.journal.tail_lsn != self._seen_lsn:
+            self._seen_lsn = self.journal.tail_lsn
+            self._journalled_ns = self.now_ns
+        follows = any(pair.group.role is Role.SECONDARY for pair in self.pairs.values())
+        quiet_ns = FOLLOWER_IDLE_NS if follows else IDLE_NS
+        return self.draining or (
+            self.now_ns - self._last_host_ns > IDLE_NS
+            and self.now_ns - self._journalled_ns > quiet_ns
+        )
 
     def background_waits(self) -> bool:
         """Return whether the background may be left out of this turn, in which a host spoke.

@@ -22,7 +22,7 @@ from emulator.node.carrier import Carrier
 from emulator.node.config import SiteConfig
 from emulator.node.console import Console
 from emulator.node.devices import check_disk
-from emulator.node.heap import reserve_heap
+from emulator.node.heap import keep_collector_aside, reserve_heap
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
 from emulator.node.log import write_event
@@ -50,6 +50,7 @@ _EXIT_DEVICE = 69
 def run_site(config: SiteConfig) -> int:
     """Run a site in the foreground until SIGTERM or SIGINT; return its exit code."""
     reserve_heap(config.cache_bytes)
+    keep_collector_aside()
     site = SiteRuntime(config)
     try:
         site.start()

@@ -36,15 +36,20 @@ class Body:
         self._next = key + 1
 
     def whole_many(self, keys: Sequence[int], images: Sequence[bytes]) -> None:
-        """Add whole tracks, at least one, whose keys ascend."""
-        self.flush()
-        start, following, zero = 0, keys[0], images[0] is ZERO_TRACK
+        """Add whole tracks, at least one, whose keys ascend; a run may go on with the next ones."""
+        start, following, zero = 0, self._next, self._zero
+        gathered = self._images
         for at, key in enumerate(keys):
             if key != following or (images[at] is ZERO_TRACK) is not zero:
-                self._run(keys[start], images[start:at], zero=zero)
-                start, zero = at, images[at] is ZERO_TRACK
+                if at > start:
+                    gathered += images[start:at]
+                self.flush()
+                gathered = self._images
+                self._start, self._zero = key, images[at] is ZERO_TRACK
+                start, zero = at, self._zero
             following = key + 1
-        self._run(keys[start], images[start:], zero=zero)
+        gathered += images[start:]
+        self._next = following
 
     def part(self, key: int, start: int, data: Buffer) -> None:
         """Add a part of a track."""

@@ -27,7 +27,7 @@ BASES_MAX = 4096
 # its old contents until one pays again: hosts rewrite like with like.
 VAIN_MAX = 8
 # Tracks and deltas that are put into a record in one step.
-STEP_TRACKS = 32
+STEP_TRACKS = 16
 STEP_DELTAS = 8
 
 Extents = list[tuple[int, int]]
@@ -184,8 +184,12 @@ class Epoch:
     ) -> Generator[None, None, Body]:
         body = Body()
         images, all_extents = self.images, self.extents
-        if not deltas and not all_extents and keys:
-            body.whole_many(keys, [images[key] for key in keys])
+        if not deltas and not all_extents:
+            for at in range(0, len(keys), STEP_TRACKS):
+                some = keys[at : at + STEP_TRACKS]
+                body.whole_many(some, [images[key] for key in some])
+                yield
+            body.flush()
             return body
         for number, key in enumerate(keys, 1):
             if key in deltas:

@@ -187,12 +187,13 @@ lab_plaintext = true
 source = "A"
 target = "B"
 volumes = ["vol0"]
+gather = "{gather}"
 """
 
 
 @contextlib.contextmanager
 def two_sites(
-    folder: Path, size_bytes: int, *, sync: str, cache: str, nvs: str
+    folder: Path, size_bytes: int, *, sync: str, cache: str, nvs: str, gather: str = "1s"
 ) -> Iterator[Running]:
     """Run two of our sites on raw files, with an asynchronous copy that is current."""
     ours = folder / f"dualcopy-{sync}"
@@ -203,7 +204,15 @@ def two_sites(
     port, peer_port = _free_ports()
     bench = ours / "bench.toml"
     bench.write_text(
-        BENCH.format(folder=ours, sync=sync, cache=cache, nvs=nvs, port=port, peer_port=peer_port)
+        BENCH.format(
+            folder=ours,
+            sync=sync,
+            cache=cache,
+            nvs=nvs,
+            gather=gather,
+            port=port,
+            peer_port=peer_port,
+        )
     )
     with contextlib.ExitStack() as stack:
         running = Running(f"nbd+unix:///vol0?socket={ours}/a.sock", [], ours / "a.console")
