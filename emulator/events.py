@@ -134,8 +134,8 @@ class JournalDamaged(Event):
 
     group: str
     lsn: int
-    csn_first: int
-    csn_last: int
+    csn: int
+    """The last write of the entry; 0 when its header cannot be read either."""
     action: str
 
 

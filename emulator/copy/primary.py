@@ -15,6 +15,7 @@ from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
+from emulator.copy.unconfirmed import mark_unconfirmed
 from emulator.events import CopyProgress, JournalOverflow
 from emulator.record.body import canonical_body
 from emulator.record.changes import RecordHead, encode_head, record_chain
@@ -389,18 +390,7 @@ class Primary:
             self._pinned_lsn = stream.retained_lsn()
             stream.stop()
             group.map_mode = True
-            # After a restart no chain hash is known; the other site may have any of what was sent.
-            if stream.closed:
-                yield from stream.prove(stream.closed[-1].csn_last)
-            group.map_bases.note(group.copy_number, stream.known_chains())
-            for key in stream.noted_keys():
-                group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
-            for closed in list(stream.closed):
-                if closed.epoch is None:
-                    epoch = yield from stream.load(closed)
-                    for key in epoch.images:
-                        group.maps[key >> TRACK_BITS].mark(key & TRACK_MASK)
-                    closed.epoch = None
+            yield from mark_unconfirmed(group)
             yield Saved()
             stream.restart_at(stream.acked)
             self._pinned_lsn = None

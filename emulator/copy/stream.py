@@ -14,6 +14,7 @@ from emulator.cache.tracks import track_key
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.lineage import Position
 from emulator.copy.services import Asking, ReadJournal, Services, Step, Until
+from emulator.errors import DeviceError
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import Extent, decode_changes, track_pieces
 from emulator.record.epoch import Epoch, Record
@@ -89,6 +90,8 @@ class Stream:
         self._chain = acked.chain
         self._records: Iterator[Record | None] | None = None
         self._loading = False
+        self.unreadable = ""
+        """Why the journal cannot give what the other site lacks; empty while it can."""
         self._opened_ns = 0
         self._written_ns = 0
 
@@ -251,6 +254,10 @@ class Stream:
     def _load_to_send(self, closed: ClosedEpoch) -> Step:
         try:
             yield from self.load(closed)
+        except DeviceError as error:
+            # Not asked again: whoever looks after the group gives up order (F8).
+            self.unreadable = str(error)
+            self.flowing = False
         finally:
             self._loading = False
 

@@ -63,6 +63,10 @@ class Pacing:
             pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
             for pair in processor.pairs.values()
         )
+        for pair in processor.pairs.values():
+            if pair.group.stream.unreadable:
+                reason, pair.group.stream.unreadable = pair.group.stream.unreadable, ""
+                pair.primary.overflow(f"the journal cannot be read: {reason}")
         # Without this, clean tracks would stay until a disk write ends, however long that takes.
         cache.evict()
         now_ns = processor.now_ns

@@ -38,6 +38,15 @@ class Entry(NamedTuple):
     end_lsn: int
 
 
+class Skipped(NamedTuple):
+    """A damaged entry that was left out."""
+
+    lsn: int
+    group: int | None
+    """Whose it was; None when its header is damaged too."""
+    csn: int
+
+
 class Recovery:
     """Walk the ring from `trim_lsn`; afterwards `journal()` goes on where it ended."""
 
@@ -50,6 +59,9 @@ class Recovery:
         self._uri = uri
         self.tail_lsn = trim_lsn
         self.torn = False
+        self.may_skip: Callable[[int | None], bool] = _never
+        """Asked whether the damaged entry of a group (None: nobody knows whose) may be left out."""
+        self.skipped: list[Skipped] = []
         # An entry that was durable at the save may be overwritten before: it is taken on trust.
         self._first = chain is None
         self._chain = chain or CHAIN_NONE
@@ -62,8 +74,9 @@ class Recovery:
         while self.tail_lsn - self._trim_lsn < self._ring_bytes:
             entry = self._entry(self.tail_lsn)
             if entry is None:
+                if self._skip_damage(self.tail_lsn):
+                    continue
                 self.torn = self._something_there(self.tail_lsn)
-                self._refuse_corruption(self.tail_lsn)
                 return
             self._chain = entry.head.chain
             self._first = False
@@ -98,15 +111,35 @@ class Recovery:
         found = self._read(RING_START + lsn % self._ring_bytes, HEAD_BYTES)
         return found.startswith(MAGIC) and found[8:16] == lsn.to_bytes(8, "big")
 
-    def _refuse_corruption(self, bad_lsn: int) -> None:
+    def _skip_damage(self, bad_lsn: int) -> bool:
+        """Step over an entry that had been safe, if that is allowed; return whether there is one.
+
+        Raises CorruptError when it may not be left out.
+        """
+        following: int | None = None
         for head in self._heads_after(bad_lsn):
+            following = head.lsn if following is None else following
             if head.durable_lsn > bad_lsn:
+                damaged = unpack_head(
+                    self._read(RING_START + bad_lsn % self._ring_bytes, HEAD_BYTES)
+                )
+                if damaged is not None and damaged.lsn != bad_lsn:
+                    damaged = None
+                group = None if damaged is None else damaged.group
+                if self.may_skip(group):
+                    csn = 0 if damaged is None else damaged.csn
+                    self.skipped.append(Skipped(bad_lsn, group, csn))
+                    self.tail_lsn = following
+                    # What the next one must follow is not known: it is taken on trust.
+                    self._first = True
+                    return True
                 raise CorruptError(
                     self._uri,
                     f"journal entry at lsn {bad_lsn} is damaged, but entry {head.lsn} proves that "
                     f"it was safe once; nothing was cut off. Restore the store, or copy the "
                     f"volume back from the other site",
                 )
+        return False
 
     def _heads_after(self, lsn: int) -> Iterator[EntryHead]:
         """Yield the valid entries of this lap that lie behind `lsn`."""
@@ -132,3 +165,8 @@ class Recovery:
             return False
         payload = self._read(RING_START + place + HEAD_BYTES, head.length)
         return crc32c(payload) == head.payload_crc
+
+
+def _never(_group: int | None) -> bool:
+    """Leave nothing out: whoever has acknowledged an entry must have it."""
+    return False

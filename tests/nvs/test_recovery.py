@@ -6,7 +6,7 @@ import pytest
 
 from emulator.errors import CorruptError
 from emulator.nvs.areas import RING_START
-from emulator.nvs.journal import EntryKind, Journal
+from emulator.nvs.journal import HEAD_BYTES, EntryKind, Journal
 from tests.nvs.ring import Ring, payloads
 
 FIRST, SECOND, THIRD = [b"one" * 9, b"two"], [b"three" * 30], [b"", b"five" * 5]
@@ -243,4 +243,38 @@ def test_the_error_says_where_and_what_to_do():
     ring, _ends = three_writes()
     ring.stored[RING_START + 70] ^= 1
     with pytest.raises(CorruptError, match=r"nvs: journal entry at lsn 0 .*copy the volume back"):
+        list(ring.recovery().entries())
+
+
+def damaged_ring(place: int) -> tuple[Ring, list[bytes]]:
+    """Return a ring of five entries, each durable before the next, one of them damaged."""
+    ring = Ring()
+    payloads = [bytes([65 + number]) * 100 for number in range(5)]
+    places = []
+    for payload in payloads:
+        places.append(ring.journal.tail_lsn)
+        ring.commit(payload)
+    ring.stored[RING_START + places[2] + place] ^= 1
+    return ring, payloads
+
+
+@pytest.mark.parametrize(("place", "group"), [(HEAD_BYTES + 5, 7), (20, None)])
+def test_a_damaged_entry_is_left_out_where_another_site_has_it(place, group):
+    """In its payload and in its header: the others come, and what was left out is told (W3)."""
+    ring, payloads = damaged_ring(place)
+    recovery = ring.recovery()
+    asked = []
+    recovery.may_skip = lambda found: asked.append(found) or True
+    found = [entry.payload for entry in recovery.entries()]
+    assert found == payloads[:2] + payloads[3:]
+    assert asked == [group]
+    assert [(skipped.group, skipped.csn) for skipped in recovery.skipped] == [
+        (group, 1 if group else 0)
+    ]
+    assert recovery.tail_lsn == ring.journal.tail_lsn
+
+
+def test_a_damaged_entry_that_nobody_else_has_is_refused():
+    ring, _payloads = damaged_ring(HEAD_BYTES + 5)
+    with pytest.raises(CorruptError, match="is damaged"):
         list(ring.recovery().entries())

@@ -1,0 +1,69 @@
+"""A byte flips in the journal of a site that is down: found at the start (W3)."""
+
+import random
+
+from emulator.nvs.areas import RING_START, SLOT_BYTES, decode_superblock, ring_bytes
+from emulator.nvs.journal import HEAD_BYTES, EntryKind
+from emulator.nvs.recovery import Recovery
+from rig.host.nbd_client import connect_nbd
+from tests.system.sites import until
+
+KIB = 1 << 10
+UNAVAILABLE = 69
+
+
+def flip_an_entry(site, kind: EntryKind) -> None:
+    """Flip a bit in the payload of an entry that others follow."""
+    stored = bytearray(site.nvs.read_bytes())
+    superblock = decode_superblock(bytes(stored[: 2 * SLOT_BYTES]))
+    size, trim_lsn = ring_bytes(len(stored)), superblock.body["trim_lsn"]
+
+    def read(offset: int, length: int) -> bytes:
+        return bytes(stored[offset : offset + length])
+
+    entries = list(Recovery(read, size, trim_lsn, "nvs").entries())
+    lsns = [entry.head.lsn for entry in entries[:-2] if entry.head.kind == kind]
+    place = RING_START + lsns[len(lsns) // 2] % size + HEAD_BYTES
+    stored[place + 9] ^= 4
+    site.nvs.write_bytes(stored)
+
+
+def written(bench) -> bytes:
+    """Have both sites hold the same in journals that are not trimmed; return what."""
+    bench.start()
+    bench.wait("duplex")
+    data = random.Random(4).randbytes(64 * KIB)
+    with connect_nbd(bench.a.uri) as volume:
+        for at in range(0, len(data), 4 * KIB):
+            volume.write(at, data[at : at + 4 * KIB])
+            until(lambda: not bench.a.group()["lag"]["records"], "the other site has it")
+    return data
+
+
+def test_a_secondary_has_its_copy_made_anew(two_sites):
+    bench = two_sites()
+    data = written(bench)
+    bench.b.kill()
+    flip_an_entry(bench.b, EntryKind.RECEIVED)
+    bench.start("B")
+    (damaged,) = bench.b.events("journal-damaged")
+    assert "copies everything" in damaged["action"]
+    bench.wait("identical", 60)
+    bench.finish()
+    assert bench.b.image.read_bytes()[: len(data)] == data
+
+
+def test_a_primary_stops_and_says_why(two_sites):
+    """What hosts were told is complete is not dropped; the copy has it (W3)."""
+    bench = two_sites()
+    data = written(bench)
+    bench.a.kill()
+    flip_an_entry(bench.a, EntryKind.HOST)
+    code, said = bench.a.refused()
+    assert code == UNAVAILABLE
+    assert "is damaged" in said
+    assert "copy the volume back from the other site" in said
+    assert "Traceback" not in said
+    bench.b.order("role", primary="B", force="site A has a damaged journal")
+    with connect_nbd(bench.b.uri) as volume:
+        assert volume.read(0, len(data)) == data
