@@ -60,10 +60,22 @@ class Background:
     ("sync", "block_bytes"), [("battery", 4096), ("fsync", 6656)], ids=["battery", "fsync"]
 )
 def test_kills_under_load(two_sites, tmp_path, sync, block_bytes):
-    dice = random.Random(f"{sync}/{KILLS}")
-    victims = ["A", "B"] * KILLS
+    kill_again_and_again(two_sites(sync=sync), tmp_path, KILLS, block_bytes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.needs("fio")
+@pytest.mark.parametrize("write", ["early", "through"])
+def test_a_hundred_kills(two_sites, tmp_path, write):
+    bench = two_sites(sync="battery", device=f'write = "{write}"\n')
+    kill_again_and_again(bench, tmp_path, 50, 6656)
+
+
+def kill_again_and_again(bench, tmp_path, kills, block_bytes):
+    dice = random.Random(f"{bench.keys}/{kills}")
+    victims = ["A", "B"] * kills
     dice.shuffle(victims)
-    bench = two_sites(sync=sync)
     bench.start()
     load = Load(bench.a, tmp_path / "writes", block_bytes=block_bytes)
     with load, Background(bench.a, tmp_path):
@@ -80,7 +92,7 @@ def test_kills_under_load(two_sites, tmp_path, sync, block_bytes):
                 _start_again(bench, "B", dice)
             if dice.random() < 0.5:
                 bench.wait("duplex")
-    assert load.verify().acknowledged > 2 * KILLS
+    assert load.verify().acknowledged > 2 * kills
     bench.finish()
 
 
