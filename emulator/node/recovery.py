@@ -90,7 +90,8 @@ def start_replay(
         read, ring_bytes, trim_lsn, uri, None if chain is None else bytes.fromhex(chain)
     )
     processor.journal.trim_lsn = processor.journal.tail_lsn = trim_lsn
-    processor.start(Replay(processor, recovery, uri, durable_lsn).run())
+    disks_lsn = body.get("disks_lsn", 0) if body is not None else 0
+    processor.start(Replay(processor, recovery, uri, durable_lsn, disks_lsn).run())
 
 
 def start_without_journal(
@@ -128,12 +129,18 @@ class Replay:
     """Replays the journal into a processor."""
 
     def __init__(
-        self, processor: Processor, recovery: Recovery, uri: str, durable_lsn: int
+        self,
+        processor: Processor,
+        recovery: Recovery,
+        uri: str,
+        durable_lsn: int,
+        disks_lsn: int,
     ) -> None:
         self._processor = processor
         self._recovery = recovery
         self._uri = uri
         self._durable_lsn = durable_lsn
+        self._disks_lsn = disks_lsn
         self._groups: dict[int, Group] = {
             group.number: group for group in processor.groups.values()
         }
@@ -255,6 +262,9 @@ class Replay:
         return pieces
 
     def _apply(self, group: Group, pieces: list[tuple[int, int, bytes]], lsn: int) -> Step:
+        if lsn < self._disks_lsn:
+            # The disks have it; it is kept for the other site alone.
+            return
         cache = self._processor.cache
         for key, start, data in pieces:
             index = key >> TRACK_BITS

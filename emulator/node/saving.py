@@ -35,6 +35,7 @@ class Saving:
         self._under_way = 0
         self._considered_lsn = 0
         self._last_save_ns = 0
+        self._saved_disks_lsn = 0
         self.saves = 0
 
     def ask(self, done: Callable[[], None] | None = None) -> None:
@@ -85,11 +86,14 @@ class Saving:
         }
 
     def _disks_lsn(self) -> int:
-        """Return from where the disks need the journal; before, others may need it still."""
+        """Return from where the disks need the journal; before, only other sites may.
+
+        A start replays contents from here on: its time is that of the live tail alone.
+        """
         processor = self._processor
-        needed = processor.destage.needed_lsn()
-        durable = processor.journal.durable_lsn
-        return durable if needed is None else min(needed, durable)
+        lsns = [processor.journal.durable_lsn, processor.destage.needed_lsn()]
+        lsns.extend(pair.secondary.retained_lsn() for pair in processor.pairs.values())
+        return max(self._saved_disks_lsn, min(lsn for lsn in lsns if lsn is not None))
 
     def trim_candidate(self) -> int:
         """Return up to where nobody needs the journal any more."""
@@ -116,7 +120,10 @@ class Saving:
             return
         step = journal.ring_bytes // TRIM_SHARE
         if idle and processor.now_ns - self._last_save_ns > IDLE_TRIM_NS:
-            if self.trim_candidate() > journal.trim_lsn:
+            if (
+                self.trim_candidate() > journal.trim_lsn
+                or self._disks_lsn() > self._saved_disks_lsn
+            ):
                 self.ask()
         elif (
             journal.used_bytes() > step
@@ -124,13 +131,15 @@ class Saving:
             and not self._under_way
         ):
             self._considered_lsn = journal.tail_lsn
-            if self.trim_candidate() - journal.trim_lsn >= step:
+            freed = self.trim_candidate() - journal.trim_lsn
+            if max(freed, self._disks_lsn() - self._saved_disks_lsn) >= step:
                 self.ask()
 
     def saved(self, request: NvsSave) -> None:
         """Take note that a save is durable."""
         self._under_way = 0
         self.saves += 1
+        self._saved_disks_lsn = request.body["disks_lsn"]
         self._processor.journal.trimmed(request.body["trim_lsn"])
         serving, self._serving = self._serving, []
         for done in serving:
