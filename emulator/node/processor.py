@@ -16,17 +16,16 @@ from collections.abc import Callable, Sequence
 
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
-from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
+from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.audit import AuditFeed
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
 from emulator.copy.states import Role
-from emulator.copy.stream import GATHER_NS
 from emulator.errors import BenchError, DeviceError
 from emulator.events import DiskFailed, Event
 from emulator.node.building import build
 from emulator.node.care import Care
 from emulator.node.config import SiteConfig
-from emulator.node.destage import IDLE_NS, Destage
+from emulator.node.destage import Destage
 from emulator.node.devices import slot_tracks
 from emulator.node.forward import Forward
 from emulator.node.guard import Guard
@@ -42,6 +41,7 @@ from emulator.node.requests import (
     NvsWrite,
     ShellRequest,
 )
+from emulator.node.rhythm import Rhythm
 from emulator.node.saving import Saving
 from emulator.node.scrub import Scrub
 from emulator.node.sums import Sums, TrackSums
@@ -54,14 +54,6 @@ from emulator.wire.checksum import Buffer
 # this many tracks.
 EPOCH_SHARE = 2
 EPOCH_TRACKS_MAX = 65536
-# Steps of forming a record in one turn, by how much hosts wrote in it; all of them while hosts are
-# quiet.
-STEPS_MAX = 64
-WRITES_A_STEP = 3
-# A busy host's epochs reach the other site about once a second: between them it is not idle.
-FOLLOWER_IDLE_NS = 2 * GATHER_NS
-BACKGROUND_NS = 200 * MICROSECOND_NS
-QUIET_NS = 200 * MICROSECOND_NS
 # Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
 # half, since what is written again meanwhile goes to the disk once.
 DESTAGE_SHARE = 2
@@ -117,11 +109,7 @@ class Processor:
         self._write: Write | None = None
         self._write_number = 0
         self._journal_reads: dict[int, Task] = {}
-        self._last_host_ns = 0
-        self._seen_lsn = 0
-        self._journalled_ns = 0
-        self._seen_csn = 0
-        self._background_ns = 0
+        self.rhythm = Rhythm(self)
         parts = build(self, config, sizes, maps)
         self.links = parts.links
         self.groups = parts.groups
@@ -278,8 +266,8 @@ class Processor:
     def background(self, now_ns: int) -> None:
         """Send to other sites, destage and trim."""
         self.now_ns = now_ns
-        self._background_ns = now_ns
-        steps = self._steps()
+        self.rhythm.background_begins(now_ns)
+        steps = self.rhythm.steps(now_ns)
         for pair in self.pairs.values():
             if pair.group.role is Role.PRIMARY:
                 pair.standing.say()
@@ -287,7 +275,7 @@ class Processor:
             else:
                 pair.secondary.say()
         self.pacing.judge()
-        idle = self._idle()
+        idle = self.rhythm.idle(now_ns)
         pressed = self._pressed()
         self._forward.run()
         self.destage.run(now_ns, pressed=idle or pressed)
@@ -299,40 +287,6 @@ class Processor:
         self.saving.consider_trim(idle=idle)
         self._requests += [*self.reading.take_requests(), *self.destage.requests]
         self.destage.requests.clear()
-
-    def _idle(self) -> bool:
-        """Return whether neither hosts nor another site keep this one busy."""
-        if self.journal.tail_lsn != self._seen_lsn:
-            self._seen_lsn = self.journal.tail_lsn
-            self._journalled_ns = self.now_ns
-        follows = any(pair.group.role is Role.SECONDARY for pair in self.pairs.values())
-        quiet_ns = FOLLOWER_IDLE_NS if follows else IDLE_NS
-        return self.draining or (
-            self.now_ns - self._last_host_ns > IDLE_NS
-            and self.now_ns - self._journalled_ns > quiet_ns
-        )
-
-    def background_waits(self) -> bool:
-        """Return whether the background may be left out of this turn, in which a host spoke.
-
-        Hosts that write one by one would else pay for it with every write.
-        """
-        return (
-            self._last_host_ns == self.now_ns
-            and self.now_ns - self._background_ns < BACKGROUND_NS
-            and not self.reading.wants_turn()
-            and not self.destage.hosts_wait()
-            and not any(pair.group.stream.eager for pair in self.pairs.values())
-        )
-
-    def _steps(self) -> int:
-        """Return how far a record may be formed now: whoever writes little waits little."""
-        if self.now_ns - self._last_host_ns > QUIET_NS:
-            return STEPS_MAX
-        written = sum(group.csn for group in self.groups.values())
-        steps = 1 + min(STEPS_MAX, (written - self._seen_csn) // WRITES_A_STEP)
-        self._seen_csn = written
-        return steps
 
     def _flush_tracks(self) -> int:
         return min(8192, self.cache.tracks_max // 16)
@@ -347,7 +301,7 @@ class Processor:
 
     def host_spoke(self, now_ns: int) -> None:
         """Take note that a host sent something."""
-        self._last_host_ns = now_ns
+        self.rhythm.host_spoke(now_ns)
 
     # The shell's side.
 

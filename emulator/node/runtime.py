@@ -233,7 +233,7 @@ class SiteRuntime:
         self._publish()
         self._hosts.send(paused=processor.pacing.paused(now_ns))
         more = natives is not None and natives.send(now_ns)
-        if not (heard or more) and processor.background_waits():
+        if not (heard or more) and processor.rhythm.background_waits(now_ns):
             return BACKGROUND_WAIT_S
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)

@@ -1,0 +1,83 @@
+"""When a site is busy, and how much it does in one turn besides serving hosts.
+
+Hosts go first: what they write one by one must not wait behind a record that is being formed, and
+the disks' time is theirs until nobody asks for anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.clock import MICROSECOND_NS
+from emulator.copy.states import Role
+from emulator.copy.stream import GATHER_NS
+from emulator.node.destage import IDLE_NS
+
+if TYPE_CHECKING:
+    from emulator.node.processor import Processor
+
+# Steps of forming a record in one turn, by how much hosts wrote in it; all of them while hosts are
+# quiet.
+STEPS_MAX = 64
+WRITES_A_STEP = 3
+QUIET_NS = 200 * MICROSECOND_NS
+# A busy host's epochs reach the other site about once a second: between them it is not idle.
+FOLLOWER_IDLE_NS = 2 * GATHER_NS
+BACKGROUND_NS = 200 * MICROSECOND_NS
+
+
+class Rhythm:
+    """What the processor knows of how busy it is."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._host_ns = 0
+        self._journalled_ns = 0
+        self._background_ns = 0
+        self._seen_lsn = 0
+        self._seen_csn = 0
+
+    def host_spoke(self, now_ns: int) -> None:
+        """Take note that a host sent something."""
+        self._host_ns = now_ns
+
+    def background_begins(self, now_ns: int) -> None:
+        """Take note that a turn's background begins."""
+        self._background_ns = now_ns
+        tail_lsn = self._processor.journal.tail_lsn
+        if tail_lsn != self._seen_lsn:
+            # What another site sends keeps this one as busy as a host does.
+            self._seen_lsn = tail_lsn
+            self._journalled_ns = now_ns
+
+    def idle(self, now_ns: int) -> bool:
+        """Return whether neither hosts nor another site keep this one busy."""
+        pairs = self._processor.pairs.values()
+        follows = any(pair.group.role is Role.SECONDARY for pair in pairs)
+        quiet_ns = FOLLOWER_IDLE_NS if follows else IDLE_NS
+        return self._processor.draining or (
+            now_ns - self._host_ns > IDLE_NS and now_ns - self._journalled_ns > quiet_ns
+        )
+
+    def background_waits(self, now_ns: int) -> bool:
+        """Return whether the background may be left out of this turn, in which a host spoke.
+
+        Hosts that write one by one would else pay for it with every write.
+        """
+        processor = self._processor
+        return (
+            self._host_ns == now_ns
+            and now_ns - self._background_ns < BACKGROUND_NS
+            and not processor.reading.wants_turn()
+            and not processor.destage.hosts_wait()
+            and not any(pair.group.stream.eager for pair in processor.pairs.values())
+        )
+
+    def steps(self, now_ns: int) -> int:
+        """Return how far a record may be formed now: whoever writes little waits little."""
+        if now_ns - self._host_ns > QUIET_NS:
+            return STEPS_MAX
+        written = sum(group.csn for group in self._processor.groups.values())
+        steps = 1 + min(STEPS_MAX, (written - self._seen_csn) // WRITES_A_STEP)
+        self._seen_csn = written
+        return steps
