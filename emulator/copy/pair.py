@@ -90,11 +90,7 @@ class Pair:
         self._say_once(session)
 
     def _say_once(self, session: int) -> None:
-        """Say our position in this session, if this role has not said it there.
-
-        A site that steps down while it introduces itself has two reasons to; hearing it twice,
-        the other one would begin to send anew.
-        """
+        """Say our position, unless this role has said it in this session: it means "send"."""
         said = (session, self.group.role)
         if session != self._session or said == self._said:
             return
@@ -253,10 +249,16 @@ class Pair:
             ),
         )
 
+    def _offer_role(self, session: int) -> Step:
+        """Offer the role once it is durable that it is no longer ours: never two primaries (R1)."""
+        yield Saved()
+        if session == self._session and self.group.role is Role.HANDING_OVER:
+            self._promote_peer()
+
     def _go_on_handing_over(self, peer: PeerPosition) -> None:
         group = self.group
         if peer.role == Role.SECONDARY.value and peer.position == group.stream.acked:
-            self._promote_peer()
+            self.services.start(self._offer_role(self._session))
         elif peer.role == Role.PRIMARY.value and any(
             generation.parent == group.generation() and generation.csn == group.csn
             for generation in peer.lineage

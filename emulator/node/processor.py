@@ -294,7 +294,8 @@ class Processor:
     def _pressed(self) -> bool:
         """Return whether dirty tracks must go to their disks now."""
         return (
-            self.cache.dirty_tracks() * DESTAGE_SHARE > self.cache.tracks_max
+            self.cache.dirty_tracks() * DESTAGE_SHARE
+            > self.cache.tracks_max - self.cache.pinned_tracks
             or self.journal.used_bytes() > self.journal.ring_bytes * DESTAGE_FILL
             or self.destage.too_old(self.now_ns, self.journal.tail_lsn)
         )
