@@ -153,6 +153,11 @@ class Volume:
             self.writes += 1
             self.written_bytes += length
             self._replies.add(csn, who, cookie)
+        elif length <= PIECE_BYTES and (edges := self._cached_edges(offset, length)) is not None:
+            csn = self._accept(offset, data, edges)
+            self.writes += 1
+            self.written_bytes += length
+            self._replies.add(csn, who, cookie)
         else:
             self._services.start(self._write(offset, data, who, cookie))
 
@@ -233,6 +238,26 @@ class Volume:
 
     def _edges(self, offset: int, length: int) -> Asking[dict[int, bytes]]:
         """Return the images of the tracks that a range covers only in part."""
+        keys = self._edge_keys(offset, length)
+        if not keys:
+            return {}
+        images: dict[int, bytes] = yield ReadTracks(keys)
+        return images
+
+    def _cached_edges(self, offset: int, length: int) -> dict[int, bytes] | None:
+        """Return those images if all are cached and the range can be accepted now; else None."""
+        if not self._room(length):
+            return None
+        found: dict[int, bytes] = {}
+        for key in self._edge_keys(offset, length):
+            image = self._cache.get(key)
+            if image is None:
+                return None
+            found[key] = image
+        return found
+
+    def _edge_keys(self, offset: int, length: int) -> list[int]:
+        """Return the keys of the tracks that a range covers only in part."""
         first = offset & ~_TRACK_MASK
         last = (offset + length) & ~_TRACK_MASK
         keys = []
@@ -240,10 +265,7 @@ class Volume:
             keys.append(self._base | first >> _TRACK_SHIFT)
         if offset + length != last and last >= first + TRACK_BYTES:
             keys.append(self._base | last >> _TRACK_SHIFT)
-        if not keys:
-            return {}
-        images: dict[int, bytes] = yield ReadTracks(keys)
-        return images
+        return keys
 
     def _accept(self, offset: int, data: bytes, edges: dict[int, bytes]) -> int:
         group, place = self.group, self._place

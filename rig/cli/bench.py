@@ -244,3 +244,54 @@ def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
         if name not in known:
             raise BenchError(f"{option}: {name} is unknown; there are {', '.join(known)}")
     return names
+
+
+@app.command()
+def shared(
+    jobs: Annotated[
+        str, typer.Option(help="Jobs, by commas: read, update, read-cold.")
+    ] = "read,update,read-cold",
+    sync: Annotated[str, typer.Option(help="Mode of the nonvolatile store.")] = "battery",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a Hercules host in front of a site beside the same host at its control unit."""
+    import tempfile
+
+    from emulator.errors import BenchError, CheckFailed
+    from rig.cli.output import print_table
+    from rig.measure.shared import JOBS, Options, measure
+
+    names = tuple(name for name in jobs.split(",") if name)
+    known = [job.name for job in JOBS]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise BenchError(
+            f"--jobs: {(unknown or [jobs])[0]!r} is unknown; there are {', '.join(known)}"
+        )
+    options = Options(rounds=rounds, sync=sync, jobs=names)
+    with tempfile.TemporaryDirectory(prefix="dualcopy-shared-") as folder:
+        found = measure(Path(folder), options, lambda line: typer.echo(line, err=True))
+    if as_json:
+        print_json(found)
+    else:
+        rows = [
+            (
+                job,
+                kind,
+                f"{row['per_s']:.0f}",
+                f"{row['host_cpu_us']:.0f}",
+                f"{row['server_cpu_us']:.0f}",
+            )
+            for job, summary in found["jobs"].items()
+            for kind, row in summary["medians"].items()
+        ]
+        print_table(["job", "host", "programs/s", "host cpu us", "server cpu us"], rows)
+        for job, summary in found["jobs"].items():
+            print(
+                f"{job}: {summary['ratio']} of direct, at least {summary['least']} wanted; "
+                f"by processor time {summary['cpu_ratio']}"
+            )
+    short = [job for job, summary in found["jobs"].items() if summary["ratio"] < summary["least"]]
+    if short:
+        raise CheckFailed(f"slower than wanted: {', '.join(short)}")

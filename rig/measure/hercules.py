@@ -149,6 +149,10 @@ class Hercules:
     def run_to_end(self, memory: bytes, limit_s: float) -> float:
         """Load a program and run it; return the seconds, or raise when it did not end well."""
         self.load(memory)
+        return self.run_loaded(limit_s)
+
+    def run_loaded(self, limit_s: float) -> float:
+        """Run the program that was loaded; return the seconds, or raise when it ended badly."""
         begin = time.monotonic()
         self.run_guest()
         address = self.wait_end(limit_s)
@@ -203,10 +207,10 @@ class Hercules:
 
     def _gone(self) -> None:
         assert self._process is not None
+        if self._reader is not None:
+            self._reader.join(10)  # it ends with the process's output
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-        if self._reader is not None:
-            self._reader.join(10)
         self._process = None

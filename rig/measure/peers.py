@@ -20,7 +20,11 @@ from pathlib import Path
 from emulator.errors import CannotRunHere, UnavailableError
 from rig.host.console import ask
 
-PACKAGES = {"qemu-storage-daemon": "qemu-system-common", "qemu-nbd": "qemu-utils"}
+PACKAGES = {
+    "qemu-storage-daemon": "qemu-system-common",
+    "dasdinit": "hercules",
+    "qemu-nbd": "qemu-utils",
+}
 START_S = 20.0
 STOP_S = 30.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -36,10 +40,11 @@ class Running:
 
     def cpu_s(self) -> list[float]:
         """Return the processor time of each process so far."""
-        return [_cpu_s(pid) for pid in self.pids]
+        return [cpu_s(pid) for pid in self.pids]
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process so far."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / _TICKS_PER_S
 
@@ -62,17 +67,18 @@ def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def _process(arguments: list[str], **keywords: object) -> "Iterator[subprocess.Popen[bytes]]":
-    process = subprocess.Popen(arguments, **keywords)  # type: ignore[call-overload]
+def process(arguments: list[str], **keywords: object) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a process, and end it afterwards, by force if it must be."""
+    running = subprocess.Popen(arguments, **keywords)  # type: ignore[call-overload]
     try:
-        yield process
+        yield running
     finally:
-        process.terminate()
+        running.terminate()
         try:
-            process.wait(STOP_S)
+            running.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            running.kill()
+            running.wait()
 
 
 def nbdkit_cache(folder: Path, size_bytes: int) -> AbstractContextManager[Running]:
@@ -87,9 +93,9 @@ def nbdkit_memory(folder: Path, size_bytes: int) -> AbstractContextManager[Runni
 
 @contextlib.contextmanager
 def _nbdkit(path: Path, plugin: list[str]) -> Iterator[Running]:
-    with _process([tool("nbdkit"), "-f", "-U", str(path), *plugin]) as process:
-        _wait_for(path, process)
-        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
+    with process([tool("nbdkit"), "-f", "-U", str(path), *plugin]) as running:
+        _wait_for(path, running)
+        yield Running(f"nbd+unix:///?socket={path}", [running.pid])
 
 
 @contextlib.contextmanager
@@ -99,9 +105,9 @@ def qemu_nbd(folder: Path, size_bytes: int) -> Iterator[Running]:
     with image.open("wb") as file:
         file.truncate(size_bytes)
     command = [tool("qemu-nbd"), "-f", "raw", "-k", str(path), "-t", "-e", "4", str(image)]
-    with _process(command) as process:
-        _wait_for(path, process)
-        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
+    with process(command) as running:
+        _wait_for(path, running)
+        yield Running(f"nbd+unix:///?socket={path}", [running.pid])
 
 
 @contextlib.contextmanager
@@ -131,10 +137,10 @@ def qemu_mirror(folder: Path, size_bytes: int) -> Iterator[Running]:
     command += ["--monitor", "chardev=c"]
     command += ["--nbd-server", f"addr.type=unix,addr.path={path}"]
     command += ["--export", "type=nbd,id=e,node-name=a,name=a,writable=on"]
-    with _process(command) as process:
-        _wait_for(path, process)
+    with process(command) as running:
+        _wait_for(path, running)
         _start_mirror(monitor)
-        yield Running(f"nbd+unix:///a?socket={path}", [process.pid])
+        yield Running(f"nbd+unix:///a?socket={path}", [running.pid])
 
 
 def _start_mirror(monitor: Path) -> None:
@@ -219,13 +225,13 @@ def two_sites(
         for site in "AB":
             log = stack.enter_context((ours / f"{site}.log").open("wb"))
             command = [sys.executable, "-m", "rig.cli", "site", "start", site]
-            process = stack.enter_context(
-                _process([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
+            started = stack.enter_context(
+                process([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
             )
-            assert process.stdout is not None
-            if not process.stdout.readline():
+            assert started.stdout is not None
+            if not started.stdout.readline():
                 raise UnavailableError(f"site {site} did not start; see {log.name}")
-            running.pids.append(process.pid)
+            running.pids.append(started.pid)
         _wait_duplex(ours / "a.console")
         yield running
 
