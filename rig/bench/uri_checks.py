@@ -12,6 +12,7 @@ from emulator.disk import disk_bytes
 from emulator.errors import BenchError, CannotRunHere, UnavailableError
 from emulator.frontend.native_uri import is_native
 from emulator.frontend.shared_uri import SCHEME as SHARED
+from emulator.frontend.shared_uri import shared_place
 from emulator.node.devices import device_geometry
 from emulator.nvs.areas import NVS_BYTES_MIN
 from emulator.units import size_bytes, size_text
@@ -175,6 +176,9 @@ class UriChecker:
 
 def _disk_claims(text: str) -> list[Claim]:
     uri = parse_uri(text.partition("?")[0], {})
+    if uri.scheme == "hercules":
+        host, port, number = shared_place(uri)
+        return [Claim("volume", host.lower(), f"{port}/{number:04X}")]
     return [path_claim(uri.path)] if uri.scheme in _IMAGE_SCHEMES else []
 
 

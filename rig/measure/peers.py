@@ -40,11 +40,10 @@ class Running:
 
     def cpu_s(self) -> list[float]:
         """Return the processor time of each process so far."""
-        return [cpu_s(pid) for pid in self.pids]
+        return [_cpu_s(pid) for pid in self.pids]
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time of a process so far."""
+def _cpu_s(pid: int) -> float:
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / _TICKS_PER_S
 
@@ -67,18 +66,18 @@ def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def process(arguments: list[str], **keywords: object) -> "Iterator[subprocess.Popen[bytes]]":
+def started(arguments: list[str], **keywords: object) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a process, and end it afterwards, by force if it must be."""
-    running = subprocess.Popen(arguments, **keywords)  # type: ignore[call-overload]
+    process = subprocess.Popen(arguments, **keywords)  # type: ignore[call-overload]
     try:
-        yield running
+        yield process
     finally:
-        running.terminate()
+        process.terminate()
         try:
-            running.wait(STOP_S)
+            process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
+            process.kill()
+            process.wait()
 
 
 def nbdkit_cache(folder: Path, size_bytes: int) -> AbstractContextManager[Running]:
@@ -93,9 +92,9 @@ def nbdkit_memory(folder: Path, size_bytes: int) -> AbstractContextManager[Runni
 
 @contextlib.contextmanager
 def _nbdkit(path: Path, plugin: list[str]) -> Iterator[Running]:
-    with process([tool("nbdkit"), "-f", "-U", str(path), *plugin]) as running:
-        _wait_for(path, running)
-        yield Running(f"nbd+unix:///?socket={path}", [running.pid])
+    with started([tool("nbdkit"), "-f", "-U", str(path), *plugin]) as process:
+        _wait_for(path, process)
+        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
 
 
 @contextlib.contextmanager
@@ -105,9 +104,9 @@ def qemu_nbd(folder: Path, size_bytes: int) -> Iterator[Running]:
     with image.open("wb") as file:
         file.truncate(size_bytes)
     command = [tool("qemu-nbd"), "-f", "raw", "-k", str(path), "-t", "-e", "4", str(image)]
-    with process(command) as running:
-        _wait_for(path, running)
-        yield Running(f"nbd+unix:///?socket={path}", [running.pid])
+    with started(command) as process:
+        _wait_for(path, process)
+        yield Running(f"nbd+unix:///?socket={path}", [process.pid])
 
 
 @contextlib.contextmanager
@@ -117,7 +116,7 @@ def qemu_nbd_sync(folder: Path, size_bytes: int) -> Iterator[Running]:
     with image.open("wb") as file:
         file.truncate(size_bytes)
     command = [tool("qemu-nbd"), "-f", "raw", "-k", str(path), "-t", "-e", "4"]
-    with _process([*command, "--cache=writethrough", str(image)]) as process:
+    with started([*command, "--cache=writethrough", str(image)]) as process:
         _wait_for(path, process)
         yield Running(f"nbd+unix:///?socket={path}", [process.pid])
 
@@ -137,10 +136,10 @@ def qemu_mirror(folder: Path, size_bytes: int) -> Iterator[Running]:
     command += ["--monitor", "chardev=c"]
     command += ["--nbd-server", f"addr.type=unix,addr.path={path}"]
     command += ["--export", "type=nbd,id=e,node-name=a,name=a,writable=on"]
-    with process(command) as running:
-        _wait_for(path, running)
+    with started(command) as process:
+        _wait_for(path, process)
         _start_mirror(monitor)
-        yield Running(f"nbd+unix:///a?socket={path}", [running.pid])
+        yield Running(f"nbd+unix:///a?socket={path}", [process.pid])
 
 
 def _start_mirror(monitor: Path) -> None:
@@ -225,13 +224,13 @@ def two_sites(
         for site in "AB":
             log = stack.enter_context((ours / f"{site}.log").open("wb"))
             command = [sys.executable, "-m", "rig.cli", "site", "start", site]
-            started = stack.enter_context(
-                process([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
+            process = stack.enter_context(
+                started([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
             )
-            assert started.stdout is not None
-            if not started.stdout.readline():
+            assert process.stdout is not None
+            if not process.stdout.readline():
                 raise UnavailableError(f"site {site} did not start; see {log.name}")
-            running.pids.append(started.pid)
+            running.pids.append(process.pid)
         _wait_duplex(ours / "a.console")
         yield running
 

@@ -20,7 +20,7 @@ from rig.measure.channel_work import format_row, read_row, update_row
 from rig.measure.guest import Guest
 from rig.measure.hercules import Hercules
 from rig.measure.namespace import Namespace
-from rig.measure.peers import cpu_s, process, tool
+from rig.measure.peers import Running, started, tool
 
 HEADS = 15
 TRACKS = 240
@@ -115,7 +115,7 @@ def _pair(
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
         site = stack.enter_context(
-            process([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
+            started([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
         )
         assert site.stdout is not None
         if not site.stdout.readline():
@@ -169,9 +169,9 @@ def _rounds(
         for number in range(rounds):
             for kind, host in hosts.items():
                 host.load(memory)
-                before = [time.monotonic(), cpu_s(host.pid), cpu_s(servers[kind])]
+                before = [time.monotonic(), *Running("", [host.pid, servers[kind]]).cpu_s()]
                 host.run_loaded(_PROGRAM_S_MAX)
-                after = [time.monotonic(), cpu_s(host.pid), cpu_s(servers[kind])]
+                after = [time.monotonic(), *Running("", [host.pid, servers[kind]]).cpu_s()]
                 seconds, host_s, server_s = (b - a for a, b in zip(before, after, strict=True))
                 operations = len(guest.rows) * job.passes
                 figures = {

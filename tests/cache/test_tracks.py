@@ -291,3 +291,17 @@ def test_after_a_failure_the_oldest_goes_first_again():
     cache.destage_failed(0, first)
     assert cache.oldest_lsn(0) == 0
     assert [key for key, _ in cache.destage_begun(0, 3)] == [0, 1, 2]
+
+
+def test_a_slot_goes_to_the_disk_whole_or_not_at_all():
+    cache = filled(0)
+    for key in (0, 2, 5, 8, 9):
+        cache.put(key, image(key), key)
+    assert [key for key, _ in cache.destage_begun(0, 1, 4)] == [0, 2], "a slot is not cut"
+    cache.put(1, image(1), 20)  # the slot of 0 to 3 is being written
+    cache.put_fresh([6], [image(6)], 21)  # not durable yet, in the slot of 4 to 7
+    assert [key for key, _ in cache.destage_begun(0, 10, 4)] == [8, 9]
+    cache.write_taken()
+    assert cache.destage_begun(0, 10, 4) == []
+    cache.write_durable()
+    assert [key for key, _ in cache.destage_begun(0, 10, 4)] == [5, 6]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emulator.channel.blocks import BLOCK_BYTES, Outcome
 from emulator.channel.geometry import geometry
-from emulator.channel.track_image import NewRecord, build, canonical, cut
+from emulator.channel.track_image import BadTrackError, NewRecord, build, canonical, cut
 from emulator.channel.track_store import TrackStore, used_bytes
 from emulator.errors import MisuseError
 from tests.frontend.memory_volume import MemoryVolume
@@ -256,3 +256,34 @@ def test_the_quick_walk_and_the_thorough_check_agree(data):
     made = image(7, *contents)
     slot = made + data.draw(st.binary(max_size=50))
     assert used_bytes(slot.ljust(SLOT, b"\0"), MODEL, 7) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(21 + 8, 4), (21 + 8, 80), (21 + 8 + 79, 1), (21 + 88 + 8 + 3, 20), (21 + 88 + 8, 33)],
+)
+def test_an_update_inside_a_record_changes_those_bytes_alone(store, volume, host, offset, length):
+    old = image(4, NewRecord(1, b"d" * 80), NewRecord(2, b"e" * 30, b"key"))
+    put(store, 4, old)
+    volume.calls.clear()
+    store.write(4, offset, b"u" * length, host, 7)
+    volume.settle()
+    assert ("write", 4 * SLOT + offset, length) in volume.calls
+    wanted = old[:offset] + b"u" * length + old[offset + length :]
+    assert bytes(volume.contents[4 * SLOT : 5 * SLOT]) == canonical(wanted, SLOT)
+
+
+@pytest.mark.parametrize(("offset", "data"), [(21 + 8 + 79, b"\xff\xff"), (21 + 6, b"\x7f\xff")])
+def test_an_update_that_reaches_a_count_field_is_looked_at(store, volume, host, offset, data):
+    """It would move where the next record is looked for."""
+    old = image(4, NewRecord(1, b"d" * 80), NewRecord(2, b"e" * 30))
+    put(store, 4, old)
+    store.write(4, offset, data, host, 7)
+    volume.settle()
+    new = old[:offset] + data + old[offset + len(data) :]
+    try:
+        cut(new.ljust(SLOT, b"\0"))
+    except BadTrackError:
+        assert host.answers[-1][1] is Outcome.BAD_TRACK
+        new = old
+    assert bytes(volume.contents[4 * SLOT : 5 * SLOT]) == canonical(cut(new), SLOT)
