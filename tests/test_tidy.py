@@ -25,6 +25,7 @@ LONG_FILES: dict[str, str] = {
     "emulator/copy/stream.py": "what is kept, closed, sent and confirmed is one queue",
     "emulator/frontend/nbd_requests.py": "requests taken and answered share what is under way",
     "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
+    "emulator/node/runtime.py": "one turn of the shell is read in one place",
     "emulator/node/processor.py": "one turn is read in one place",
     "emulator/node/volume.py": "reading, writing and zeroing share the edges of tracks",
     "emulator/transport/capture.py": "one writer: sharing, mending and stopping of one file",

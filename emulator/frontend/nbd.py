@@ -47,6 +47,8 @@ class NbdSession:
 
     prompt = False
     """Whether answers leave at once rather than once a turn."""
+    settled = False
+    """Whether what was asked needs no turn to go on."""
 
     def __init__(self, exports: Mapping[str, BlockVolume]) -> None:
         self._phase = _Phase.FLAGS

@@ -48,6 +48,8 @@ class SharedDevice:
         self.grace_ns = grace_ns
         self.now_ns = 0
         self.owner: Client | None = None
+        self.contended = False
+        """A host had to wait for the device since the last `wake`."""
         self.reserved = False
         self.writes = SharedWrites(store, emit, grace_ns)
         self._emit = emit
@@ -127,6 +129,7 @@ class SharedDevice:
         if self.owner is client or (self.owner is None and not self._waiters and self.usable()):
             self._grant(client)
             return True
+        self.contended = True
         if client not in self._waiters:
             self._waiters.append(client)
         return False
@@ -172,6 +175,7 @@ class SharedDevice:
     def wake(self, now_ns: int) -> None:
         """Do what has become due."""
         self.now_ns = now_ns
+        self.contended = bool(self._waiters)
         self.writes.wake(now_ns)
         if self._clients:
             self._watch_hosts(now_ns)

@@ -65,6 +65,17 @@ class SharedSession:
         return len(self._rest) > HELD_BYTES_MAX or bool(self.ended_because)
 
     @property
+    def settled(self) -> bool:
+        """Whether no request waits here, nor another host's for what was answered here."""
+        requests = self._requests
+        return (
+            requests is not None
+            and not requests.waiting
+            and not requests.device.contended
+            and not self.ended_because
+        )
+
+    @property
     def requests_pending(self) -> int:
         """How many requests are not answered; a channel program under way counts as one."""
         return self._requests.pending if self._requests is not None else 0

@@ -38,6 +38,10 @@ class Session(Protocol):
     prompt: bool
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing that was asked here needs the processor, or other sessions, to go on."""
+
+    @property
     def closed(self) -> bool:
         """Whether it is over once `outgoing` has nothing left."""
 
@@ -144,6 +148,7 @@ class HostServer:
         self._connections: dict[int, HostConnection] = {}
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._shared: list[SharedDevice] = []
+        self._answered = 0
         self.spoke = False
         """Whether a host sent something since this was last cleared."""
 
@@ -213,8 +218,15 @@ class HostServer:
             self.spoke = True
             if host.session.prompt and not host.gone:
                 host.write()
+                if host.session.settled and host.drained() and not host.gone:
+                    self._answered += 1
         elif events & ~(READABLE | WRITABLE):
             host.gone = "the host hung up"
+
+    def take_answered(self) -> int:
+        """Return how many events were dealt with wholly since the last call: no turn is needed."""
+        count, self._answered = self._answered, 0
+        return count
 
     def wake(self, now_ns: int) -> None:
         """Do what has become due for the hosts of shared devices."""

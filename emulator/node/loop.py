@@ -40,12 +40,14 @@ class Loop:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(file)
 
-    def run_once(self, timeout_s: float) -> None:
-        """Wait at most so long, and call the handlers of what is ready."""
-        for file, events in self._epoll.poll(timeout_s):
+    def run_once(self, timeout_s: float) -> int:
+        """Wait at most so long, and call the handlers of what is ready; return how many were."""
+        ready = self._epoll.poll(timeout_s)
+        for file, events in ready:
             handler = self._handlers.get(file)
             if handler is not None:
                 handler(events)
+        return len(ready)
 
     def close(self) -> None:
         """Give the epoll descriptor back."""

@@ -212,8 +212,11 @@ class SiteRuntime:
     def _turn(self, timeout_s: float) -> float:
         """Do everything that is there to do once; return how long to wait for the next turn."""
         processor = self.processor
-        self._loop.run_once(timeout_s)
+        happened = self._loop.run_once(timeout_s)
         now_ns = time.monotonic_ns()
+        if happened and happened == self._hosts.take_answered() and now_ns < self._due_ns:
+            # Every host has its answer already, and nothing else has happened.
+            return (self._due_ns - now_ns) / SECOND_NS
         natives = self._natives
         if natives is not None:
             self._hosts.spoke |= natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
@@ -243,7 +246,12 @@ class SiteRuntime:
         self._captures.flush(write_event)
         for event in processor.take_events():
             write_event(event)
-        return 0.0 if more or processor.busy() else self._wait_s()
+        return self._next_turn(now_ns, 0.0 if more or processor.busy() else self._wait_s())
+
+    def _next_turn(self, now_ns: int, wait_s: float) -> float:
+        """Note when the next turn is due, and return how long that is."""
+        self._due_ns = now_ns + round(wait_s * SECOND_NS)
+        return wait_s
 
     def _add_status(self, status: dict[str, Any]) -> None:
         status["hosts"] = self._hosts.counts()

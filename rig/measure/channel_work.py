@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 
-from rig.measure.guest import COMMAND_CHAIN, Ccw, Guest, Row
+from rig.measure.guest import COMMAND_CHAIN, DATA_CHAIN, Ccw, Guest, Row
 
 _SEEK, _SEARCH_ID, _TIC = 0x07, 0x31, 0x08
 _READ_DATA, _WRITE_DATA, _WRITE_COUNT_KEY_DATA = 0x06, 0x05, 0x1D
@@ -28,6 +28,16 @@ def format_row(guest: Guest, address: tuple[int, int], contents: Sequence[bytes]
         record = guest.area(struct.pack(">HHBBH", *address, number, 0, len(data)) + data)
         flags = COMMAND_CHAIN if number < len(contents) else 0
         commands.append(Ccw(_WRITE_COUNT_KEY_DATA, record, 8 + len(data), flags))
+    return Row(guest.program(*commands))
+
+
+def fill_row(guest: Guest, address: tuple[int, int], records: int, data: int, length: int) -> Row:
+    """Return the row that formats a track with equal records, whose data many rows may share."""
+    commands = _reach(guest, address, 0)
+    for number in range(1, records + 1):
+        count = guest.area(struct.pack(">HHBBH", *address, number, 0, length))
+        commands.append(Ccw(_WRITE_COUNT_KEY_DATA, count, 8, DATA_CHAIN))
+        commands.append(Ccw(0, data, length, COMMAND_CHAIN if number < records else 0))
     return Row(guest.program(*commands))
 
 

@@ -40,6 +40,7 @@ class Ccw(NamedTuple):
     flags: int = 0
 
 
+DATA_CHAIN = 0x80
 COMMAND_CHAIN = 0x40
 SUPPRESS_LENGTH = 0x20
 CHANNEL_AND_DEVICE_END = 0x0C00

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from emulator.errors import UnavailableError
-from rig.measure.channel_work import format_row, read_row, update_row
+from rig.measure.channel_work import fill_row, read_row, update_row
 from rig.measure.guest import Guest
 from rig.measure.hercules import Hercules
 from rig.measure.namespace import Namespace
 from rig.measure.peers import Running, started, tool
 
 HEADS = 15
-TRACKS = 240
+# Twice what a host keeps in a cache of its own, so that each track is asked for again.
+TRACKS = 480
 RECORDS = 12
 RECORD_BYTES = 4096
 UPDATED_TRACKS = 60
@@ -55,9 +56,9 @@ class Job:
 
 
 JOBS = (
-    Job("read", 0.7, "64MiB", 10),
+    Job("read", 0.7, "64MiB", 5),
     Job("update", 0.8, "64MiB", 40),
-    Job("read-cold", 0.45, "1MiB", 4),
+    Job("read-cold", 0.45, "1MiB", 2),
 )
 
 
@@ -137,8 +138,11 @@ def _pair(
 def _guest(job: str) -> Guest:
     guest = Guest(0x0A00)
     if job == "format":
-        contents = [bytes([number]) * RECORD_BYTES for number in range(1, RECORDS + 1)]
-        guest.rows += [format_row(guest, divmod(track, HEADS), contents) for track in range(TRACKS)]
+        data = guest.area(bytes(range(256)) * (RECORD_BYTES // 256))
+        guest.rows += [
+            fill_row(guest, divmod(track, HEADS), RECORDS, data, RECORD_BYTES)
+            for track in range(TRACKS)
+        ]
     elif job == "update":
         guest.rows += [
             update_row(guest, divmod(track, HEADS), 5, RECORD_BYTES)

@@ -261,3 +261,20 @@ def test_our_own_control_unit_is_told_as_a_real_one_would():
     assert own_identity(geometry("3350"), "x").sense_bytes == 24
     with pytest.raises(BenchError, match="no control unit known here"):
         own_identity(geometry("3390-1", 20), "vol0", "4711")
+
+
+def test_a_session_says_whether_a_turn_is_needed():
+    unit = Unit()
+    first, second = (unit.host().connect() for _ in range(2))
+    first.start()
+    assert first.session.settled
+    first.send(Opcode.WRITE, 0, struct.pack(">HI", 21, 3) + build(0, 3, RECORDS)[21:])
+    assert not first.session.settled, "it must become durable"
+    unit.volume.settle()
+    assert first.session.settled
+    second.send(Opcode.START)
+    first.send(Opcode.END)
+    assert not first.session.settled, "the other host's answer has not left"
+    unit.later(1)
+    assert first.session.settled
+    assert second.session.settled
