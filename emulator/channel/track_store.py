@@ -17,19 +17,17 @@ All that is asked of one track is done in the order of the calls: a write that w
 disk, or for room in the journal) holds back later reads and writes of its track, and no other's.
 """
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from emulator.channel.blocks import TRACK_BYTES, BlockVolume, Outcome, Requester
-from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
-from emulator.channel.track_image import END_MARKER, BadTrackError, build, check
+from emulator.channel.geometry import Geometry
+from emulator.channel.track_image import END_MARKER, BadTrackError, build
+from emulator.channel.track_walk import is_contents, used_bytes
 from emulator.errors import MisuseError
 from emulator.events import DiskFailed, Event
 
-_HOME_ADDRESS = struct.Struct(">BHH")
-_ZERO_HEAD = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
 _ZERO = b"\0"
 EXACT_BYTES_MAX = 512
 """A longer change is given to the volume in whole pages: these are compared with the old ones, so
@@ -256,7 +254,7 @@ class TrackStore:
             )
         start = offset
         blank = not used_bytes(old, self.geometry, track)
-        if not blank and _is_contents(old, offset, stop):
+        if not blank and is_contents(old, offset, stop):
             # The commonest change by far: what it leaves is as much a track as before.
             if stop - start <= EXACT_BYTES_MAX:
                 return start, data
@@ -284,36 +282,3 @@ class TrackStore:
     def _tell(self, track: int) -> None:
         for changed in self._watchers:
             changed(track)
-
-
-def _is_contents(slot: bytes, offset: int, stop: int) -> bool:
-    """Return whether a range lies in key and data of one record of a good track."""
-    at = HOME_ADDRESS_BYTES
-    while at + COUNT_BYTES <= offset:
-        count = slot[at : at + COUNT_BYTES]
-        if count == END_MARKER:
-            return False
-        at += COUNT_BYTES + count[5] + (count[6] << 8) + count[7]
-        if offset < at:
-            return stop <= at
-    return False
-
-
-def used_bytes(slot: bytes, geometry: Geometry, track: int) -> int:
-    """Return the length in use of the track in a slot; 0 if it was never written.
-
-    As `track_image.check`, which tells what is wrong, but quick: each host access passes here.
-    """
-    if slot[: len(_ZERO_HEAD)] == _ZERO_HEAD and not slot.strip(_ZERO):
-        return 0
-    offset = HOME_ADDRESS_BYTES
-    if slot[:offset] == _HOME_ADDRESS.pack(0, *geometry.address(track)):
-        last = geometry.image_bytes - COUNT_BYTES
-        while offset <= last:
-            count = slot[offset : offset + COUNT_BYTES]
-            if count == END_MARKER:
-                if offset == HOME_ADDRESS_BYTES:
-                    break
-                return offset + COUNT_BYTES
-            offset += COUNT_BYTES + count[5] + (count[6] << 8) + count[7]
-    return check(slot, geometry, track)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from emulator.channel.blocks import BLOCK_BYTES, Outcome
 from emulator.channel.geometry import geometry
 from emulator.channel.track_image import BadTrackError, NewRecord, build, canonical, cut
-from emulator.channel.track_store import TrackStore, used_bytes
+from emulator.channel.track_store import TrackStore
+from emulator.channel.track_walk import used_bytes
 from emulator.errors import MisuseError
 from tests.frontend.memory_volume import MemoryVolume
 
