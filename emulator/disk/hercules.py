@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from emulator.channel.geometry import Geometry, smallest_model
-from emulator.channel.track_image import BadTrackError, build, cut
+from emulator.channel.track_image import BadTrackError, build
+from emulator.channel.track_walk import used_bytes
 from emulator.disk.base import Runs, check_range, check_writable
 from emulator.disk.hercules_client import ControlUnit, Where, read, write
 from emulator.disk.hercules_talk import Request
@@ -153,7 +154,7 @@ class HerculesDisk:
         # In a compressed image the first byte says how, and a real server may leave it so.
         image = b"\0" + image[1:] if image[:1] != b"\0" else image
         try:
-            image = cut(image, track)
+            image = image[: used_bytes(image, self.geometry, track)]
         except BadTrackError:
             image = image[: self.geometry.image_bytes]
         slot = image.ljust(self._slot_bytes, b"\0")

@@ -10,6 +10,7 @@ from emulator.frontend.shared_wire import HEADER, HEADER_BYTES, Header, Opcode, 
 CONNECT_S = 5.0
 # A program may wait for its turn, but not for ever: a unit that hangs must become an error.
 ANSWER_S = 60.0
+_RECEIVE_BYTES = 256 * 1024
 
 
 class BrokenError(Exception):
@@ -37,6 +38,7 @@ class Talk:
     def __init__(self, host: str, port: int, number: int) -> None:
         self._number = number
         self.client_id = 0
+        self._held = bytearray()
         with _breaking(f"no answer at {host}:{port}"):
             self._socket = socket.create_connection((host, port), CONNECT_S)
             self._socket.settimeout(ANSWER_S)
@@ -62,22 +64,19 @@ class Talk:
         self._socket.close()
 
     def _exactly(self, count: int) -> bytes:
-        with _breaking("the connection broke"):
-            # The server holds its next answer back until this one is acknowledged (Nagle), and
-            # Linux forgets this setting again and again.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            data = self._socket.recv(count)
-            if len(data) == count:
-                return data
-            parts = [data]
-            missing = count - len(data)
-            while missing and data:
-                data = self._socket.recv(missing)
-                parts.append(data)
-                missing -= len(data)
-        if missing:
-            raise BrokenError("the control unit hung up")
-        return b"".join(parts)
+        held = self._held
+        while len(held) < count:
+            with _breaking("the connection broke"):
+                # The server holds its next answer back until this one is acknowledged (Nagle),
+                # and Linux forgets this setting again and again.
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                data = self._socket.recv(_RECEIVE_BYTES)
+            if not data:
+                raise BrokenError("the control unit hung up")
+            held += data
+        found = bytes(held[:count])
+        del held[:count]
+        return found
 
 
 @contextlib.contextmanager
