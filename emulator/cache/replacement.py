@@ -6,7 +6,7 @@ a track that was used since the hand last passed moves to the back, another one 
 runs through `small` and touches nothing else, and a use costs no more than a mark: queues move
 only when something has to leave.
 
-What distinguishes it from S3-FIFO and CAR, whose queues it has (ADR 0014 has the measurements):
+What distinguishes it from S3-FIFO and CAR, whose queues it has (ADR 0015 has the measurements):
 
 - *First uses do not count.* A track read in pieces is used several times in a row; marks made
   while it is among the newest are wiped out.

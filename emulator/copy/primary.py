@@ -80,9 +80,6 @@ class Primary:
 
     def peer_appeared(self, peer: PeerPosition) -> None:
         """Decide by ancestry how the secondary is brought up to date (R5)."""
-        if self._fits and peer == self.peer and self.group.stream.flowing:
-            # It said so twice, having taken its role on this link; what it lacks is on the way.
-            return
         # It begins anew, also on a link on which it was something else before.
         self._session += 1
         self._base = 0
