@@ -27,7 +27,6 @@ LONG_FILES: dict[str, str] = {
     "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
     "emulator/node/runtime.py": "one turn of the shell is read in one place",
     "emulator/node/processor.py": "one turn is read in one place",
-    "emulator/node/runtime.py": "one turn of the shell, from its start to its end",
     "emulator/node/volume.py": "reading, writing and zeroing share the edges of tracks",
     "emulator/transport/capture.py": "one writer: sharing, mending and stopping of one file",
     "emulator/transport/simulated.py": "a medium and its two ways, each useless alone",

@@ -302,8 +302,8 @@ class Pair:
         group = self.group
         acked = group.stream.acked
         self.secondary.retire()
-        number, said = self.services.fresh_number(), reason[:REASON_CHARS_MAX]
-        generation = Generation(number, acked.generation, acked.csn, acked.chain, said)
+        fresh, said = self.services.fresh_number(), reason[:REASON_CHARS_MAX]
+        generation = Generation(fresh, acked.generation, acked.csn, acked.chain, said)
         group.lineage = [*group.lineage, generation][-GENERATIONS_MAX:]
         group.stream.restart_at(Position(generation.number, acked.csn, acked.chain))
         group.csn = group.durable_csn = acked.csn
