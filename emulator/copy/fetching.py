@@ -84,6 +84,13 @@ class Fetching:
         )
         return self._answers.pop(asked)
 
+    def received(self, kind: int, data: bytes) -> None:
+        """Take what the other site asks or answers."""
+        if kind == RecordKind.FETCH:
+            self.asked(data)
+        else:
+            self.told(data)
+
     def asked(self, data: bytes) -> None:
         """Answer the other site."""
         fields = decode_text(data)

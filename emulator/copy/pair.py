@@ -125,10 +125,8 @@ class Pair:
                 self._position(decode_position(data))
             elif kind == RecordKind.ROLE:
                 self._role(decode_text(data))
-            elif kind == RecordKind.FETCH:
-                self.fetching.asked(data)
-            elif kind == RecordKind.FETCHED:
-                self.fetching.told(data)
+            elif kind in (RecordKind.FETCH, RecordKind.FETCHED):
+                self.fetching.received(kind, data)
             elif kind == RecordKind.DURABLE and primary:
                 self.primary.durable(decode_text(data))
             elif not primary:
