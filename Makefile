@@ -62,7 +62,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "make: installing what its checks need into $(VENV) (only once)"
-	@$(PIP) install -e '.[dev,report]'
+	@$(PIP) install -e '.[campaign,dev,report]'
 	@touch $@
 
 $(VENV)/.made:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import queue
 import select
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -104,3 +105,16 @@ class Workers:
             thread.join()
         self._loop.remove(self._wake)
         os.close(self._wake)
+
+
+def watch_stop_signals(loop: Loop, stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM and SIGINT, and have the loop wake up for it."""
+    read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write_end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop())
+    loop.add(read_end, lambda _events: _forget(read_end))
+
+
+def _forget(read_end: int) -> None:
+    os.read(read_end, 64)

@@ -6,7 +6,6 @@ nonvolatile store one, where its fdatasync waits. `run_site` is what `dualcopy s
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
 from emulator.copy.states import Role
+from emulator.disk.base import Disk
 from emulator.disk.opener import open_disk
 from emulator.disk.sums_file import SumsFile
 from emulator.node.attachments import Attachments
@@ -26,7 +26,7 @@ from emulator.node.heap import keep_collector_aside, reserve_heap
 from emulator.node.hosts import HostServer
 from emulator.node.lines import Captures, LineEnd
 from emulator.node.log import write_event
-from emulator.node.loop import Loop, Workers
+from emulator.node.loop import Loop, Workers, watch_stop_signals
 from emulator.node.natives import NativeServer, open_natives
 from emulator.node.operators import OperatorServer
 from emulator.node.processor import Processor
@@ -47,11 +47,11 @@ BACKGROUND_WAIT_S = 0.001
 _EXIT_DEVICE = 69
 
 
-def run_site(config: SiteConfig) -> int:
-    """Run a site in the foreground until SIGTERM or SIGINT; return its exit code."""
+def run_site(config: SiteConfig, make: "Callable[[SiteConfig], SiteRuntime] | None" = None) -> int:
+    """Run a site, or the one that `make` gives, until SIGTERM or SIGINT; return its exit code."""
     reserve_heap(config.cache_bytes)
     keep_collector_aside()
-    site = SiteRuntime(config)
+    site = (make or SiteRuntime)(config)
     try:
         site.start()
         return site.run()
@@ -67,7 +67,7 @@ class SiteRuntime:
         self._loop = Loop()
         self._workers = Workers(self._loop)
         self._stop_signal = False
-        self._store = NvsStore(config.nvs)
+        self._store = self.open_store(config.nvs)
         self._carrier = Carrier(self._store, self._workers)
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
@@ -78,10 +78,18 @@ class SiteRuntime:
 
     # Starting.
 
+    def open_store(self, uri: str) -> NvsStore:
+        """Return the nonvolatile store; a harness may give one that fails."""
+        return NvsStore(uri)
+
+    def open_disk(self, uri: str) -> Disk:
+        """Return a device's disk; a harness may give one that fails."""
+        return open_disk(uri)
+
     def start(self) -> None:
         """Open everything, recover, and say that the site is ready."""
         for device in self.config.devices.values():
-            disk = self._attachments.disk(device.name, open_disk(device.disk))
+            disk = self._attachments.disk(device.name, self.open_disk(device.disk))
             self._closers.append(disk.close)
             check_disk(device.name, device.kind, disk)
             sums = None
@@ -130,7 +138,7 @@ class SiteRuntime:
         self._closers.append(self._hosts.close)
         self._natives = open_natives(self.config, self.processor, self._loop, write_event)
         self._closers.append(self._natives.give_back)
-        self._watch_signals()
+        watch_stop_signals(self._loop, self._stop)
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
         sys.stdout.buffer.flush()
@@ -171,20 +179,8 @@ class SiteRuntime:
             line.open_first(now_ns)
             self._lines[name] = line
 
-    def _watch_signals(self) -> None:
-        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write_end)
-
-        def note(_number: int, _frame: object) -> None:
-            self._stop_signal = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, note)
-
-        def forget(_events: int) -> None:
-            os.read(read_end, 64)
-
-        self._loop.add(read_end, forget)
+    def _stop(self) -> None:
+        self._stop_signal = True
 
     # Running.
 

@@ -82,6 +82,8 @@ class Tally:
     answered_csn: int = 0
     scans: int = 0
     scanned_tracks: int = 0
+    copy_tracks: int = 0
+    """Tracks of whole images of the copy that were compared with what they must be."""
     host_writes: int = 0
     """Acknowledged writes of hosts' own journals that were found among the changes."""
     reconnections: int = 0

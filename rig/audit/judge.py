@@ -271,7 +271,9 @@ class Judge:
         if view.name == self.primary:
             book.look_at_head(volume, first, hashes)
         elif view.whole and result["consistent"] and result["csn"] == book.copy_csn:
-            view.scan_unknown += book.look_at_copy(volume, first, hashes)
+            unknown = book.look_at_copy(volume, first, hashes)
+            view.scan_unknown += unknown
+            self.tally.copy_tracks += len(hashes) - unknown
         else:
             view.scan_unknown += len(hashes)
         self.tally.scanned_tracks += len(hashes)

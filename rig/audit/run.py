@@ -86,7 +86,7 @@ class Auditor:
         while not stopped() and (end_ns is None or time.monotonic_ns() < end_ns):
             self._round()
         self._last_look()
-        if not self.tally.epochs:
+        if not self.tally.epochs and not self.tally.copy_tracks:
             lacks = [site for site, ear in self.ears.items() if ear.file is None]
             why = f"no site {' and no site '.join(lacks)}" if lacks else "no epoch was applied"
             raise UnavailableError(f"nothing was judged: {why}; let hosts write meanwhile")

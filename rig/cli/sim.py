@@ -1,4 +1,4 @@
-"""`dualcopy sim`, `run` and `shrink`: the simulator from the command line."""
+"""`dualcopy sim`, `shrink`, `exhaust` and `zoo`: the simulator from the command line."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ def sim(
     if bench:
         _bench(as_json=as_json)
         return
-    chosen = _seeds(seeds, seed)
+    chosen = _chosen(seeds, seed)
     jobs = jobs or min(os.cpu_count() or 1, max(1, len(chosen) // 20))
     summary = summary_of(_told(outcomes(chosen, writes, jobs), out, quiet=as_json))
     differing: list[int] = []
@@ -106,21 +106,26 @@ def _account(summary: "Summary", *, as_json: bool) -> None:
         raise CheckFailed(f"the books do not balance: {', '.join(wrong)}")
 
 
-def _seeds(seeds: str, seed: int | None) -> range:
+def _chosen(seeds: str, seed: int | None) -> range:
     if seed is not None:
         if seeds:
             raise BenchError("--seed and --seeds exclude each other; give one")
         return range(seed, seed + 1)
-    found = re.fullmatch(r"(\d+):(\d+)", seeds or "0:100")
+    return seed_range(seeds or "0:100")
+
+
+def seed_range(text: str) -> range:
+    """Return the seeds that `A:B` means, or raise BenchError."""
+    found = re.fullmatch(r"(\d+):(\d+)", text)
     if found is None or int(found[1]) >= int(found[2]):
-        raise BenchError(f"--seeds {seeds!r}: write two numbers such as 0:300, the lower one first")
+        raise BenchError(f"--seeds {text!r}: write two numbers such as 0:300, the lower one first")
     return range(int(found[1]), int(found[2]))
 
 
 def _told(outcomes: "Iterable[Outcome]", out: Path, *, quiet: bool) -> "Iterator[Outcome]":
     for outcome in outcomes:
         if outcome.violation is not None:
-            path = _write_schedule(outcome, out)
+            path = write_schedule(outcome, out)
             if not quiet:
                 typer.echo(
                     f"seed {outcome.config.seed}: {outcome.violation}\n"
@@ -129,7 +134,8 @@ def _told(outcomes: "Iterable[Outcome]", out: Path, *, quiet: bool) -> "Iterator
         yield outcome
 
 
-def _write_schedule(outcome: "Outcome", out: Path) -> Path:
+def write_schedule(outcome: "Outcome", out: Path) -> Path:
+    """Write the schedule of a run that failed into a folder; return the file."""
     from rig.sim.schedule import Schedule, to_text
 
     assert outcome.violation is not None
@@ -154,28 +160,6 @@ def _print(summary: "Summary", *, digest: bool, differing: list[int] | None, as_
     print_table(("figure", "value"), rows)
     print_table(("faults", "injected"), said["faults"].items())
     print_table(("branch", "times reached"), said["marks"].items())
-
-
-def run(
-    file: ScheduleFile,
-    on: Annotated[str, typer.Option(help="Where: `sim` is the simulator.")] = "sim",
-    as_json: JsonOption = False,
-) -> None:
-    """Repeat a schedule, fault by fault; it must break the rule it says, or none."""
-    from rig.sim.run import run_world
-    from rig.sim.schedule import read_file
-
-    if on != "sim":
-        raise BenchError(f"--on {on}: schedules run on sim only")
-    schedule = read_file(file)
-    outcome = run_world(schedule.config, schedule.faults)
-    rule = outcome.violation.rule if outcome.violation else ""
-    if as_json:
-        print_json({"file": str(file), "expect": schedule.expect, **outcome.as_object()})
-    else:
-        print(f"{file}: {outcome.violation or 'every rule held'}")
-    if rule:
-        raise CheckFailed(f"{file}: {rule} did not hold")
 
 
 def shrink(
