@@ -32,28 +32,28 @@ class CkdSites(TwoSites):
     """A bench whose group has a CKD volume besides the one of blocks."""
 
     def __init__(self, folder: Path, **keys: str) -> None:
-        self.ports = dict(zip("AB", free_ports(2, socket.SOCK_STREAM), strict=True))
-        self.volumes = {"A": folder / "a.ckd", "B": folder / "b.cckd"}
+        self.ckd_ports = dict(zip("AB", free_ports(2, socket.SOCK_STREAM), strict=True))
+        self.ckd_paths = {"A": folder / "a.ckd", "B": folder / "b.cckd"}
         super().__init__(folder, size_bytes=1 << 20, **keys)
         load_volume(folder, "a.ckd", CYLINDERS)
-        create_disk(f"cckd://{self.volumes['B']}?kind=3390-1&cylinders={CYLINDERS}", None)
+        create_disk(f"cckd://{self.ckd_paths['B']}?kind=3390-1&cylinders={CYLINDERS}", None)
 
     def disk(self, site: str) -> str:
-        return f"{self.volumes[site].suffix[1:]}://{self.volumes[site]}"
+        return f"{self.ckd_paths[site].suffix[1:]}://{self.ckd_paths[site]}"
 
     def _text(self) -> str:
         text = super()._text().replace('volumes = ["vol0"]', 'volumes = ["vol0", "ckd"]')
         for site in "AB":
             device = (
                 f'[site.{site}.device.ckd]\nkind = "3390-1"\ndisk = "{self.disk(site)}"\n'
-                f'serve = ["shrd://127.0.0.1:{self.ports[site]}/0A00"]\n'
+                f'serve = ["shrd://127.0.0.1:{self.ckd_ports[site]}/0A00"]\n'
             )
             text = text.replace(f"[site.{site}.device.vol0]", f"{device}[site.{site}.device.vol0]")
         return text
 
     def host(self, site: str = "A") -> ControlUnit:
         """Return a host of the volume, as a Hercules of ours would be one."""
-        return ControlUnit(Where(f"host of {site}", "127.0.0.1", self.ports[site], NUMBER, 20))
+        return ControlUnit(Where(f"host of {site}", "127.0.0.1", self.ckd_ports[site], NUMBER, 20))
 
     def same_volumes(self) -> None:
         """Both sites have stopped: the volumes are equal by tracks, and well to everybody."""
@@ -64,11 +64,11 @@ class CkdSites(TwoSites):
             volumes.append([disk.track(track) for track in range(MODEL.tracks)])
             disk.close()
             assert list(inspect_disk(self.disk(site)) or ()) == []
-            assert data_sets(self.volumes[site]) == NAMES
+            assert data_sets(self.ckd_paths[site]) == NAMES
         assert volumes[0] == volumes[1]
-        checked(self.volumes["B"])
+        checked(self.ckd_paths["B"])
         contents = (self.folder / "input.bin").read_bytes()
-        assert unloaded(self.volumes["A"]) == contents == unloaded(self.volumes["B"])
+        assert unloaded(self.ckd_paths["A"]) == contents == unloaded(self.ckd_paths["B"])
 
     def tracks(self, site: str) -> list[bytes]:
         disk = open_disk(self.disk(site), writable=False)
