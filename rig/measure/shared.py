@@ -58,7 +58,7 @@ class Job:
 JOBS = (
     Job("read", 0.7, "64MiB", 5),
     Job("update", 0.8, "64MiB", 40),
-    Job("read-cold", 0.45, "1MiB", 2),
+    Job("read-cold", 0.45, "8MiB", 2),
 )
 
 
