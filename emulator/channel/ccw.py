@@ -15,9 +15,11 @@ SUPPRESS_LENGTH = 0x20
 SKIP = 0x10
 PROGRAM_CONTROLLED = 0x08
 INDIRECT = 0x04
-_FLAGS_KNOWN = 0xFC
+FLAGS_UNKNOWN = 0x03
+"""Suspend, and modified indirect addresses: not done by this channel."""
 
 TRANSFER_IN_CHANNEL = 0x08
+TRANSFER_MASK = 0x0F
 CCW_BYTES = 8
 COUNT_MAX = 0xFFFF
 FORMAT_0_ADDRESS_MAX = 0xFFFFFF
@@ -66,7 +68,7 @@ class BadCcwError(ValueError):
 
 def is_transfer(command: int) -> bool:
     """Tell whether the command is Transfer in Channel: its low four bits alone say so."""
-    return command & 0x0F == TRANSFER_IN_CHANNEL
+    return command & TRANSFER_MASK == TRANSFER_IN_CHANNEL
 
 
 def encode(ccw: StoredCcw, form: int) -> bytes:
@@ -111,6 +113,6 @@ def decode(data: bytes, form: int) -> StoredCcw:
             raise BadCcwError(f"address {address:X} has more than 31 bits")
         if is_transfer(command) and data[:4] != b"\x08\0\0\0":
             raise BadCcwError("a Transfer in Channel of format 1 has a flag, count or high digit")
-    if flags & ~_FLAGS_KNOWN:
+    if flags & FLAGS_UNKNOWN:
         raise BadCcwError(f"flags {flags:02X} ask for what this channel does not do")
     return StoredCcw(command, flags, count, address)

@@ -11,12 +11,14 @@ from emulator.channel.asks import Waiting
 from emulator.channel.ccw import (
     CHAIN_COMMAND,
     CHAIN_DATA,
+    FLAGS_UNKNOWN,
     PROGRAM_CONTROLLED,
     SKIP,
     SUPPRESS_LENGTH,
+    TRANSFER_IN_CHANNEL,
+    TRANSFER_MASK,
     Ccw,
     Program,
-    is_transfer,
 )
 from emulator.channel.commands import Kind
 from emulator.channel.device import Device, PathState, Run
@@ -176,13 +178,15 @@ def _fetch(program: Program, place: int, *, started: bool) -> tuple[int, Ccw]:
     if not 0 <= place < len(program):
         raise _ProgramCheckError(place)
     ccw = program[place]
-    if not is_transfer(ccw.command):
+    if ccw.flags & FLAGS_UNKNOWN:
+        raise _ProgramCheckError(place)
+    if ccw.command & TRANSFER_MASK != TRANSFER_IN_CHANNEL:
         return place, ccw
     target = ccw.target
     if not started or not 0 <= target < len(program):
         raise _ProgramCheckError(place)
     ccw = program[target]
-    if is_transfer(ccw.command):
+    if ccw.command & TRANSFER_MASK == TRANSFER_IN_CHANNEL or ccw.flags & FLAGS_UNKNOWN:
         raise _ProgramCheckError(target)
     return target, ccw
 

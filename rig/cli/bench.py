@@ -295,3 +295,26 @@ def shared(
     short = [job for job, summary in found["jobs"].items() if summary["ratio"] < summary["least"]]
     if short:
         raise CheckFailed(f"slower than wanted: {', '.join(short)}")
+
+
+@app.command()
+def channel(
+    kind: Annotated[str, typer.Option(help="The device: 3390-1, 3380-K, 3350, ...")] = "3390-1",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 15,
+    seed: Annotated[int, typer.Option(help="Chooses the records.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how many channel programs of one record the engine runs in a second of CPU time."""
+    from rig.cli.output import print_table
+    from rig.measure.channel import measure
+
+    found = measure(kind, rounds, seed)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (name, row["per_cpu_s"], row["cpu_us"], row["of_least"])
+        for name, row in found["programs"].items()
+    ]
+    title = f"{kind}, records of {found['record_bytes']} bytes"
+    print_table(["program", "per CPU second", "CPU us", "of the least"], rows, title)

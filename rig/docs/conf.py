@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import channel_tables
 import tables
 
 project = "dualcopy"
@@ -22,3 +23,4 @@ html_title = "dualcopy"
 html_copy_source = False
 
 tables.write(Path(__file__).parents[2], Path(__file__).parent / "_generated")
+channel_tables.write(Path(__file__).parents[2], Path(__file__).parent / "_generated")

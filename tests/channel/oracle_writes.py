@@ -1,6 +1,7 @@
 """The writing half of the oracle, and its tables of what may come where."""
 
-from tests.channel.oracle import FORMAT, NOT_FOUND, SEQUENCE, Oracle, Rec, Refused
+from tests.channel.oracle import Oracle
+from tests.channel.oracle_words import FORMAT, NOT_FOUND, SEQUENCE, Rec, Refused
 
 
 class WritingOracle(Oracle):

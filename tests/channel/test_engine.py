@@ -99,6 +99,8 @@ def test_written_data_is_gathered_from_several_ccws(volume):
         [Ccw(0x03, flags=CHAIN_COMMAND), tic(7)],
         [Ccw(0x03, flags=CHAIN_COMMAND), tic(-1)],
         [Ccw(0x07, 6, b"short")],
+        [Ccw(0x03, 1, flags=0x02)],
+        [Ccw(0x03, flags=CHAIN_COMMAND), tic(2), Ccw(0x03, flags=0x01)],
         [read(0x04, 0, CHAIN_DATA), read(0x04, 32)],
         [read(0x04, 8, CHAIN_DATA), read(0x04, 0)],
         [read(0x04, 8, CHAIN_DATA)],

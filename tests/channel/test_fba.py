@@ -165,7 +165,7 @@ _COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(_COMMANDS, max_size=6))
 def test_any_chain_ends_and_writes_whole_blocks_or_nothing(program):
     disk = Blocks(FbaDevice(fba_model("3370", BLOCKS)))

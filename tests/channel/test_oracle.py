@@ -14,7 +14,7 @@ from emulator.channel import parameters as p
 from emulator.channel import track_image
 from emulator.channel.ccw import Ccw
 from emulator.channel.track_image import NewRecord
-from tests.channel.oracle import Rec
+from tests.channel.oracle_words import Rec
 from tests.channel.oracle_writes import WritingOracle
 from tests.channel.volume import Volume, read, send
 
@@ -214,7 +214,7 @@ def same(contents, chains):
 chains = st.lists(programs(), min_size=1, max_size=3)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tracks, chains)
 def test_the_engine_and_the_oracle_agree(contents, chains):
     same(contents, chains)

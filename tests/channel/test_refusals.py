@@ -156,6 +156,7 @@ REFUSED = {
         [extent(mask=0xC0), locate(0xC3), send(0x1D, ckd(1, b"x"))],
     ),
     "read track outside a domain": (SEQUENCE, [SEEK, read(0xDE, 900)]),
+    "read track after an orient": (SEQUENCE, [EXTENT, locate(0x00, 0), read(0xDE, 900)]),
     "read track in a read domain": (SEQUENCE, [EXTENT, locate(0x06), read(0xDE, 900)]),
     "read multiple in a domain": (SEQUENCE, [EXTENT, locate(0x06), read(0x5E, 900)]),
     "reserve after another command": (SEQUENCE, [Ccw(0x03, 1), read(0xB4, 32)]),

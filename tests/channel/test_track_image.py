@@ -1,7 +1,7 @@
 """Track images: what is built is read back; what cannot be a track is refused with its place."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.channel import track_image
@@ -27,6 +27,7 @@ def test_an_empty_track_has_29_bytes():
     assert track_image.check(image, MODEL, TRACK) == 29
 
 
+@settings(deadline=None)
 @given(new_records, st.binary(max_size=40))
 def test_what_is_built_is_read_back(contents, leftover):
     image = track_image.build(2, 3, contents)
@@ -82,6 +83,7 @@ def test_canonical_refuses_a_track_longer_than_the_room():
         track_image.canonical(track_image.build(0, 0), 28)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_track_or_refused(image):
     try:

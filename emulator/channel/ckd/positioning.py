@@ -29,6 +29,7 @@ from emulator.channel.sense import (
 
 ID_BYTES = 5
 _COUNT = struct.Struct(">5sBH")
+_LENGTHS = struct.Struct(">BH")
 _END_ID = b"\xff" * ID_BYTES
 _OVERFLOW = 0x80
 # The last device types with track overflow; on later ones the bit is part of the cylinder.
@@ -100,6 +101,7 @@ def _step(run: CkdRun, *, skip_r0: bool) -> bool:
             at = data_at + key_length + data_length
             continue
         run.record_at, run.at, run.record = at, data_at, record_id[4]
+        run.record_id = record_id
         run.key_length, run.data_length = key_length, data_length
         run.orientation = AT_COUNT
         run.overflows = (
@@ -141,8 +143,11 @@ def _goes_on_anyway(run: CkdRun) -> bool:
 
 def find_record(run: CkdRun, wanted: bytes) -> None:
     """Stand at the count field with this id (CCHHR), searching from the index once."""
-    while _step(run, skip_r0=False):
-        if count_id(run) == wanted:
+    step = _step
+    while step(run, skip_r0=False):
+        if run.record_id == wanted and not run.overflows:
+            return
+        if run.overflows and count_id(run) == wanted:
             return
     raise UnitCheck(NO_RECORD_FOUND)
 
@@ -158,16 +163,15 @@ def step_to_end(run: CkdRun, *, skip_r0: bool) -> bool:
     return _step(run, skip_r0=skip_r0)
 
 
-def count_field(run: CkdRun) -> bytes:
-    """Return the count field of the record at hand, without the mark of an overflow."""
-    image = run.image or b""
-    field = bytes(image[run.record_at : run.record_at + COUNT_BYTES])
-    return bytes((field[0] & ~_OVERFLOW, *field[1:])) if run.overflows else field
-
-
 def count_id(run: CkdRun) -> bytes:
     """Return cylinder, head and record number of the count field at hand."""
-    return count_field(run)[:ID_BYTES]
+    record_id = run.record_id
+    return bytes((record_id[0] & ~_OVERFLOW, *record_id[1:])) if run.overflows else record_id
+
+
+def count_field(run: CkdRun) -> bytes:
+    """Return the count field of the record at hand, without the mark of an overflow."""
+    return count_id(run) + _LENGTHS.pack(run.key_length, run.data_length)
 
 
 def take_key(run: CkdRun) -> bytes:

@@ -60,6 +60,7 @@ class CkdRun:
     at = HOME_ADDRESS_BYTES
     record = 0
     record_at = 0
+    record_id = b""
     key_length = 0
     data_length = 0
     overflows = False

@@ -139,6 +139,7 @@ _READS = (
         waits=True,
         positioned=True,
         domain=locate.IN_READ_TRACKS,
+        proofs=_ONLY_IN_DOMAIN,
         control_units=_EXTENDED,
     ),
 )

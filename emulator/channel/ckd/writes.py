@@ -200,6 +200,7 @@ def _format(run: CkdRun, data: bytes, *, overflows: bool = False) -> int:
     at = run.at
     run.write(at, bytes(record) + END_MARKER, ends=True)
     run.record_at, run.at = at, at + length
+    run.record_id = bytes(record[:ID_BYTES])
     run.record, run.key_length = record[ID_BYTES - 1], record[5]
     run.data_length = record[6] << 8 | record[7]
     run.overflows = overflows
