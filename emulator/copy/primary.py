@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.copy.group import Group
-from emulator.copy.lineage import Ancestry, Position, encode_lineage, relation
+from emulator.copy.lineage import Ancestry, encode_lineage
 from emulator.copy.map_bases import MapBases
 from emulator.copy.messages import PeerPosition, chain, encode_text, number
 from emulator.copy.services import Saved, Step, Until, read_tracks
 from emulator.copy.states import PairState, Signal
 from emulator.copy.unconfirmed import mark_unconfirmed
+from emulator.copy.verdict import at_base, verdict_on
 from emulator.events import CopyProgress, JournalOverflow
 from emulator.record.body import canonical_body
 from emulator.record.changes import RecordHead, encode_head, record_chain
@@ -97,7 +98,7 @@ class Primary:
         yield Until(lambda: not self._overflowing)
         if session != self._session:
             return
-        verdict = self._verdict(peer)
+        verdict = verdict_on(group, peer)
         if verdict not in _CAN_COPY:
             self._refuse(verdict, peer)
             return
@@ -121,7 +122,7 @@ class Primary:
             # Bits say what the other site lacks only if its copy is the one they were kept for.
             trusted = verdict is not Ancestry.EMPTY and (
                 (verdict in _CAN_REPLAY and not mid_copy)
-                or self._at_base(peer)
+                or at_base(group, peer)
                 or (
                     mid_copy
                     and peer.copy_number == group.copy_number != 0
@@ -129,33 +130,6 @@ class Primary:
                 )
             )
             yield from self._begin_copy(session, verdict, everything=not trusted)
-
-    def _verdict(self, peer: PeerPosition) -> Ancestry:
-        group, stream = self.group, self.group.stream
-        found = relation(
-            group.lineage,
-            Position(group.generation(), group.csn, stream.newest_chain()),
-            stream.known_chains(),
-            peer.lineage,
-            peer.position,
-            complete=not group.map_mode,
-        )
-        if found is Ancestry.FORK and self._at_base(peer):
-            # A copying that never reached the other site may have begun where that stands.
-            return Ancestry.TRIMMED
-        if found in (Ancestry.FORK, Ancestry.AHEAD) and not peer.consistent:
-            # It was being copied, from what this site has lost since: that is no copy to protect.
-            return Ancestry.EMPTY
-        if found is Ancestry.TRIMMED and group.map_mode and peer.consistent:
-            # The journal that could prove a fork is gone; where the other site may stand is kept.
-            bases, csn = group.map_bases, peer.position.csn
-            if bases.rules_out(csn) and not self._at_base(peer):
-                return Ancestry.FORK
-        return found
-
-    def _at_base(self, peer: PeerPosition) -> bool:
-        position = peer.position
-        return self.group.map_bases.cover(peer.copy_number, position.csn, position.chain)
 
     def _replay(self, peer: PeerPosition) -> None:
         group, stream = self.group, self.group.stream

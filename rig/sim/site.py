@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from rig.faults.plan import Plan
     from rig.sim.config import SiteHardware, WorldConfig
     from rig.sim.history import Images
-    from rig.sim.host import Operation
     from rig.sim.line import Way
+    from rig.sim.operations import Operation
     from rig.sim.scheduler import Scheduler
     from rig.sim.watch import Watch
 

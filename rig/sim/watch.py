@@ -7,7 +7,7 @@ with the rule's letter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xxhash
 
@@ -27,27 +27,20 @@ from emulator.events import (
 from emulator.record.changes import RECORD_HEAD_BYTES, Delta, decode_changes, decode_head
 from emulator.wire.layout import RecordKind
 from rig.sim.compare import first_difference
-from rig.sim.history import Images
-from rig.sim.ledger import Known, Ledger
-from rig.sim.shape import GROUP
+from rig.sim.promises import Promises
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emulator.copy.group import Group
-    from emulator.node.processor import Processor
     from emulator.wire.checksum import Buffer
     from rig.sim.shell import Shell
 
 # A whole comparison of images is made after each so many turns in which nothing was applied.
 LOOK_TURNS = 32
-_REMOTE = (AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED)
-_CACHE_SLACK_TRACKS = 600
-"""Images in the hands of one record or one disk write, which the bound does not count."""
 
 
-class Watch(Ledger):
+class Watch(Promises):
     """All checkers of one run."""
 
     def __init__(self) -> None:
@@ -55,8 +48,6 @@ class Watch(Ledger):
         self.digest = xxhash.xxh3_128()
         self.compared_images = 0
         self.disk_failures: dict[str, int] = {}
-        self.forced = False
-        """An operator has made a secondary primary without its primary's word."""
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}
 
     # Starts and deaths.
@@ -152,65 +143,6 @@ class Watch(Ledger):
         body = memoryview(b"".join(parts))[RECORD_HEAD_BYTES:]
         return any(isinstance(change, Delta) for change in decode_changes(body, changes))
 
-    # Hosts.
-
-    def answered(self, site: Shell, csn: int) -> None:
-        """A host was told that its write is complete (A)."""
-        group = site.group
-        generation = group.generation()
-        if csn > self.durable_csn(site, generation) and group.ack is not AckLevel.VOLATILE:
-            raise Violation("A1", f"{site.name} answers csn {csn}, which is not durable there")
-        known = self.known[site.name]
-        if group.ack in _REMOTE and csn > self.durable_csn(self.other(site), generation):
-            body = site.nvs.body
-            if body is not None and body["groups"][GROUP]["state"] == PairState.DUPLEX.value:
-                raise Violation(
-                    "A-honest", f"{site.name} answers csn {csn} alone, and says durably duplex"
-                )
-            self.mark("answered alone")
-        self._look_at_applied(site, csn)
-        known.answered_csn = max(known.answered_csn, csn)
-
-    def _look_at_applied(self, site: Shell, csn: int) -> None:
-        group, other = site.group, self.other(site)
-        if (
-            group.ack is AckLevel.REMOTE_APPLIED
-            and group.state is PairState.DUPLEX
-            and other.ready
-            and other.group.generation() == group.generation()
-            and csn > other.group.stream.acked.csn
-        ):
-            raise Violation("A4", f"{site.name} answers csn {csn}, not applied at {other.name}")
-
-    def said(self, site: Shell, said: dict[str, Any]) -> None:
-        """A site has said how it stands: neither better than it is, nor nonsense (V1, V3)."""
-        group, lag = site.group, said["lag"]
-        if min(lag.values()) < 0 or (not lag["records"] and any(lag.values())):
-            raise Violation("V3", f"{site.name} says {lag}")
-        consistent = group.consistent and not group.copy_number
-        words = said["guarantee"].partition(":")[0]
-        sync = group.state is PairState.DUPLEX and group.ack in _REMOTE and consistent
-        if words == "DUPLEX-SYNC" and not sync:
-            raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
-        if words.startswith("DUPLEX") and (group.state is not PairState.DUPLEX or not consistent):
-            raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
-        if group.role is not Role.PRIMARY:
-            return
-        truth = group.csn - self.durable_csn(self.other(site), group.generation())
-        if lag["records"] < min(truth, group.csn - group.stream.acked.csn):
-            raise Violation("V3", f"{site.name} says {lag['records']} records, {truth} are missing")
-
-    def contents(self, site: Shell) -> Images | None:
-        """Return what a host must read at a site now."""
-        group = site.group
-        if group.role is Role.PRIMARY:
-            return self.history.branches[self.branch(site, group.generation())].head
-        if not group.consistent:
-            return None
-        acked = group.stream.acked
-        number = self.branch(site, acked.generation)
-        return self.known[site.name].cursor.at(number, acked.csn)
-
     # Each turn.
 
     def event(self, site: Shell, event: Event) -> None:
@@ -294,39 +226,8 @@ class Watch(Ledger):
             known.compared = state
             self._compare(site)
         if group.role is Role.PRIMARY:
-            self._look_at_primary(site, group, known)
-        self._look_at_bounds(site.processor)
-
-    def _look_at_primary(self, site: Shell, group: Group, known: Known) -> None:
-        other = self.other(site)
-        if other.ready and other.group.role is Role.PRIMARY and not self.forced:
-            mine, theirs = group.generation(), other.group.generation()
-            raise Violation("R1", f"both sites are primary: {mine:016x} and {theirs:016x}")
-        if group.state is not PairState.DUPLEX:
-            return
-        if group.map_mode or group.copy_number or any(found.set_bits for found in group.maps):
-            raise Violation("V2", f"{site.name} says duplex while its dirty map is not empty")
-        if group.ack in _REMOTE:
-            csn = self.durable_csn(other, group.generation())
-            if known.answered_csn > csn:
-                raise Violation(
-                    "A-sync",
-                    f"{site.name} says duplex ({group.ack.value}); csn {known.answered_csn} was "
-                    f"answered, {other.name} has {csn}",
-                )
-
-    def _look_at_bounds(self, processor: Processor) -> None:
-        cache = processor.cache
-        tracks = cache.held_tracks()
-        if tracks > cache.tracks_max + _CACHE_SLACK_TRACKS:
-            raise Violation(
-                "L4", f"the cache holds {tracks} tracks, its bound is near {cache.tracks_max}"
-            )
-        journal = processor.journal
-        if journal.used_bytes() > journal.ring_bytes:
-            raise Violation(
-                "W3", f"{journal.used_bytes()} bytes lie in a ring of {journal.ring_bytes}"
-            )
+            self.look_at_primary(site, group, known)
+        self.look_at_bounds(site.processor)
 
     # Images.
 
