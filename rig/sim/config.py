@@ -211,10 +211,7 @@ class Swarm:
         return self._forking(config, span_ns) if dice.random() < FORKS else config
 
     def _forking(self, config: WorldConfig, span_ns: int) -> WorldConfig:
-        """Return a world in which a site soon loses the end of its journal.
-
-        On a fast line the other is ahead then; a small journal soon lets go of the proof.
-        """
+        """Return a world in which a site soon loses what the other has got of its journal."""
         dice = self._dice
         entries = dice.choice((0, 2, 3, 4, 6, 8))
         wait_ns = int(self._between(1, 1_000) * MILLISECOND_NS)
