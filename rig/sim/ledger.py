@@ -39,6 +39,8 @@ class Known:
         """Generation -> newest csn that was reported durable to the other site."""
         self.answered_csn = 0
         self.generation = 0
+        self.lost = False
+        """It lost what it had reported durable, and the other site may not have heard of it."""
         self.twins: dict[int, int] = {}
         """Generation -> branch of the history that has this site's contents, if not its own."""
         self.cursor: Cursor
@@ -158,6 +160,7 @@ class Ledger:
         """
         known = self.known[site.name]
         self.tail_losses += 1
+        known.lost = True
         self.mark("journal tail lost")
         branch = self.history.branches.get(self.branch(site, generation))
         primary = site.group.role is Role.PRIMARY

@@ -42,7 +42,9 @@ class Promises(Ledger):
         if csn > self.durable_csn(site, generation) and group.ack is not AckLevel.VOLATILE:
             raise Violation("A1", f"{site.name} answers csn {csn}, which is not durable there")
         known = self.known[site.name]
-        if group.ack in _REMOTE and csn > self.durable_csn(self.other(site), generation):
+        other = self.other(site)
+        honest = csn <= self.durable_csn(other, generation) or self.known[other.name].lost
+        if group.ack in _REMOTE and not honest:
             body = site.nvs.body
             if body is not None and body["groups"][GROUP]["state"] == PairState.DUPLEX.value:
                 raise Violation(
@@ -102,7 +104,7 @@ class Promises(Ledger):
             return
         if group.map_mode or group.copy_number or any(found.set_bits for found in group.maps):
             raise Violation("V2", f"{site.name} says duplex while its dirty map is not empty")
-        if group.ack in _REMOTE:
+        if group.ack in _REMOTE and not self.known[other.name].lost:
             csn = self.durable_csn(other, group.generation())
             if known.answered_csn > csn:
                 raise Violation(

@@ -208,6 +208,7 @@ class Watch(Promises):
             )
         known, generation = self.known[other.name], site.group.generation()
         known.twins = dict(self.known[site.name].twins)
+        known.lost = False
         if not other.group.consistent:
             # A copy that never ended counts for nothing: it may begin at an earlier csn.
             for said in (known.said, known.durable):

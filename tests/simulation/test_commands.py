@@ -6,6 +6,7 @@ import pytest
 
 from emulator.copy.group import Group
 from rig.cli.main import main
+from rig.sim.bench import GOALS, measure
 from rig.sim.config import calm
 from rig.sim.schedule import Schedule, from_text, to_text
 
@@ -64,3 +65,21 @@ def test_a_run_that_holds_cannot_be_shrunk(capsys, tmp_path):
     assert main(["run", str(path)]) == 0
     assert main(["shrink", str(path)]) == 2
     assert "nothing to shrink" in capsys.readouterr().err
+
+
+def test_the_books_are_shown(capsys):
+    assert main(["sim", "--seeds", "2:5", "--writes", "60", "--account"]) == 0
+    said = capsys.readouterr().out
+    assert "damaged packets" in said
+    assert "errors of disks" in said
+
+
+def test_figures_come_with_their_goals(monkeypatch):
+    monkeypatch.setattr("rig.sim.bench.T1_RUNS", 1)
+    monkeypatch.setattr("rig.sim.bench.T1_WRITES", 20)
+    found = measure(seeds=1)
+    assert found["violations"] == {}
+    assert set(found["figures"]) == set(GOALS)
+    for row in found["figures"].values():
+        assert row["value"] > 0
+        assert row["ratio"] == pytest.approx(row["value"] / row["goal"], abs=0.01)

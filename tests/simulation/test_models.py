@@ -19,7 +19,7 @@ from rig.faults.plan import Fault, Plan
 from rig.faults.storage import DiskChance, DiskRates, sectors, torn
 
 
-@pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-5, 1e-6])
 def test_bit_errors_have_their_rate(rate):
     errors = BitErrors(rate, Random(f"bits {rate}"))
     bits = 10_000_000
@@ -39,7 +39,7 @@ def test_bit_errors_lie_inside_and_in_order():
 def test_burst_loss_has_its_rate_and_its_bursts():
     begin, end, loss = 0.01, 0.2, 0.9
     bursts = BurstLoss(begin, end, loss, Random("bursts"))
-    packets = 400_000
+    packets = 1_000_000
     lost = [bursts.lost() for _ in range(packets)]
     share = begin / (begin + end) * loss
     # Losses come together, so that they spread more than independent ones would.
@@ -92,6 +92,17 @@ def test_disks_refuse_at_their_rates():
     kinds = [drawn[0] for _ in range(20_000) if (drawn := chance.read(0)) is not None]
     assert abs(kinds.count("error") - 1000) < 4 * math.sqrt(1000)
     assert abs(kinds.count("slow") - 2000) < 4 * math.sqrt(2000)
+    rates = DiskRates(latent=0.02, rot=0.03, lost=0.04, misdirected=0.01, lie=0.05)
+    silent = DiskChance(rates, Random("silent disk"))
+    for verb, kind, rate in (
+        (silent.read, "latent", 0.02),
+        (silent.read, "rot", 0.03),
+        (silent.write, "lost", 0.04),
+        (silent.write, "misdirected", 0.01),
+        (silent.flush, "lie", 0.05),
+    ):
+        found = sum(drawn is not None and drawn[0] == kind for drawn in map(verb, [0] * 20_000))
+        assert abs(found - 20_000 * rate) < 4 * math.sqrt(20_000 * rate)
     writes = [drawn[0] for _ in range(20_000) if (drawn := chance.write(0)) is not None]
     assert set(writes) == {"slow"}
 

@@ -18,7 +18,6 @@ DIGESTS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, SEEDS, BATCH))
 def test_every_rule_holds(start):
     summary = Summary()
