@@ -81,6 +81,8 @@ def hunt(chosen: list[Mutant], seeds: int = SEEDS_MAX) -> Iterator[Kill]:
             )
         for mutant in chosen:
             planted = [mutant, *([known[mutant.also]] if mutant.also else [])]
+            # As it was copied: the source itself may be worked on meanwhile.
+            before = {one.file: (copy / one.file).read_text(encoding="utf-8") for one in planted}
             try:
                 for one in planted:
                     (copy / one.file).write_text(mutated(one, copy), encoding="utf-8")
@@ -88,8 +90,8 @@ def hunt(chosen: list[Mutant], seeds: int = SEEDS_MAX) -> Iterator[Kill]:
             except BenchError as error:
                 # It fits the source no more: nobody sees it until someone has changed it.
                 yield Kill(mutant, 0, "", str(error), 0.0)
-            for one in planted:
-                shutil.copyfile(ROOT / one.file, copy / one.file)
+            for file, text in before.items():
+                (copy / file).write_text(text, encoding="utf-8")
 
 
 def _kill(mutant: Mutant, copy: Path, seeds: int) -> Kill:
