@@ -77,6 +77,8 @@ class Promises(Ledger):
             raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
         if words.startswith("DUPLEX") and (group.state is not PairState.DUPLEX or not consistent):
             raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
+        if not consistent and "not a usable copy" not in said["guarantee"]:
+            raise Violation("V1", f"{site.name} has no whole copy and says {said['guarantee']!r}")
         if group.role is not Role.PRIMARY:
             return
         truth = group.csn - self.durable_csn(self.other(site), group.generation())
