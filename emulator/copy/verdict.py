@@ -34,5 +34,8 @@ def verdict_on(group: Group, peer: PeerPosition) -> Ancestry:
 
 def at_base(group: Group, peer: PeerPosition) -> bool:
     """Return whether a secondary stands where the dirty map says what it lacks."""
+    if not peer.consistent and not peer.copy_number:
+        # Part of its journal was damaged: its position says nothing of what it lacks.
+        return False
     position = peer.position
     return group.map_bases.cover(peer.copy_number, position.csn, position.chain)

