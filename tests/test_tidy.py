@@ -32,7 +32,6 @@ LONG_FILES: dict[str, str] = {
     "emulator/transport/simulated.py": "a medium and its two ways, each useless alone",
     "rig/capture/layers.py": "the layers of one protocol, bound to one another",
     "rig/host/channel_machine.py": "all rules of path recovery, each of which leans on the others",
-    "rig/cli/bench.py": "one noun of the command line with all its verbs",
 }
 
 

@@ -202,6 +202,7 @@ class Primary:
         def room() -> bool:
             return stale() or (
                 self._open_records() < COPY_RECORDS_MAX
+                and group.stream.copy_room()
                 and self.services.link_room_bytes(group.link) > 0
             )
 
@@ -254,6 +255,7 @@ class Primary:
         head = RecordHead(lineage, record, group.csn, CHAIN_NONE, digest, 0, count)
         self._unconfirmed[self._copied_records] = _Copied(group.csn, done)
         self.copied_tracks += len(tracks)
+        group.stream.copied_tracks += len(tracks)
         self.services.link_send(
             group.link, RecordKind.RESYNC_TRACKS, group.number, group.csn, [encode_head(head), body]
         )

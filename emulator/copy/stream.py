@@ -24,6 +24,8 @@ from emulator.wire.layout import RecordKind
 # Sent and not yet confirmed: enough to keep a fast line busy over a round trip, little enough
 # that the other site's memory holds it and that a slow line coalesces instead of queueing.
 INFLIGHT_BYTES_MAX = 8 << 20
+INFLIGHT_BYTES_MIN = 1 << 20
+CACHE_SHARE = 32
 # Epochs sent and not confirmed: a longer round trip coalesces more, and where the other site may
 # stand when the line is cut stays short enough to be kept (map_bases.py).
 EPOCHS_SENT_MAX = 16
@@ -34,6 +36,8 @@ WORTH_TRACKS = 128
 # again meanwhile is sent once, and the processor is theirs.
 PAUSE_NS = 2 * MILLISECOND_NS
 GATHER_NS = SECOND_NS
+# What is gathered stays in memory when the cache lets it go: at most this share of the cache.
+GATHER_SHARE = 8
 EPOCH_CLOSED = struct.Struct(">QQ")
 HOST_ENTRY = struct.Struct(">QI")
 
@@ -83,6 +87,10 @@ class Stream:
         """How long at most the writes of a busy host are gathered into one epoch."""
         self.epoch_tracks_max = 1024
         self.inflight_bytes = 0
+        # A small site has no memory for it besides its cache.
+        self._inflight_bytes_max = min(
+            INFLIGHT_BYTES_MAX, max(INFLIGHT_BYTES_MIN, services.cache.size_bytes // CACHE_SHARE)
+        )
         self.sent_records = 0
         self.host_bytes = 0
         self.record_bytes = 0
@@ -90,6 +98,10 @@ class Stream:
         self._chain = acked.chain
         self._records: Iterator[Record | None] | None = None
         self._loading = False
+        self.copied_tracks = 0
+        """Tracks that were copied to the other site since the epoch under way began."""
+        self._reading: Epoch | None = None
+        """The epoch that is being formed again from the journal."""
         self.unreadable = ""
         """Why the journal cannot give what the other site lacks; empty while it can."""
         self._opened_ns = 0
@@ -106,6 +118,8 @@ class Stream:
     def pinned_tracks(self) -> int:
         """Return how many images are held here, at most, beyond those in the cache."""
         epochs = [closed.epoch for closed in self.closed if closed.epoch is not None]
+        if self._reading is not None:
+            epochs.append(self._reading)
         return sum(len(epoch) for epoch in epochs) + len(self.open.bases)
 
     def waiting_bytes(self) -> int:
@@ -161,7 +175,7 @@ class Stream:
             self.flowing
             and self._sent == len(self.closed) < EPOCHS_SENT_MAX
             and (self.eager or (self._worth_closing() and not self._gathering()))
-            and self.inflight_bytes < INFLIGHT_BYTES_MAX
+            and self.inflight_bytes < self._inflight_bytes_max
             and self._services.link_room_bytes(self._link) > 0
         )
 
@@ -171,7 +185,11 @@ class Stream:
     def _gathering(self) -> bool:
         """Return whether hosts are so busy that the open epoch should go on."""
         now_ns = self._services.now_ns
-        return now_ns - self._written_ns < PAUSE_NS and now_ns - self._opened_ns < self.gather_ns
+        return (
+            now_ns - self._written_ns < PAUSE_NS
+            and now_ns - self._opened_ns < self.gather_ns
+            and len(self.open) < self._services.cache.tracks_max // GATHER_SHARE
+        )
 
     def next_deadline_ns(self) -> int | None:
         """Return when the open epoch has been gathered for long enough, if that is due."""
@@ -207,10 +225,18 @@ class Stream:
         # An epoch that has begun goes on: only its end lets the other site confirm anything.
         return self._records is not None or (
             self._sent < min(len(self.closed), EPOCHS_SENT_MAX)
-            and self.inflight_bytes < INFLIGHT_BYTES_MAX
+            and self.inflight_bytes < self._inflight_bytes_max
             and not self._loading
             and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn
         )
+
+    def copy_room(self) -> bool:
+        """Return whether tracks may be copied to the other site now.
+
+        It keeps everything from an epoch's first record on until the last one has come, so what is
+        copied meanwhile must fit into its journal beside the epoch, which has half of it.
+        """
+        return self._records is None or self.copied_tracks < self.epoch_tracks_max // 2
 
     def pump(self, steps: int) -> None:
         """Go so many steps towards the next record, and send it when it is whole.
@@ -228,6 +254,7 @@ class Stream:
                 self._services.start(self._load_to_send(closed))
                 return
             self._records = closed.epoch.steps(self._chain, deltas=self.deltas)
+            self.copied_tracks = 0
         record = None
         for _ in range(steps):
             record = next(self._records)
@@ -265,7 +292,7 @@ class Stream:
         """Form a closed epoch again from the journal, and return it."""
         journal = self._services.journal
         yield Until(lambda: journal.durable_lsn >= closed.end_lsn)
-        epoch = Epoch(self.generation, closed.csn_first)
+        self._reading = epoch = Epoch(self.generation, closed.csn_first)
         epoch.csn_last = closed.csn_last
         at_lsn = closed.first_lsn
         while at_lsn < closed.end_lsn:
@@ -275,6 +302,7 @@ class Stream:
                     replay_into(epoch, entry.payload)
             at_lsn = entries[-1].end_lsn
         closed.epoch = epoch
+        self._reading = None
         return epoch
 
     def prove(self, csn: int) -> Step:

@@ -30,8 +30,8 @@ from emulator.nvs.recovery import Entry, Recovery
 from emulator.nvs.store import NvsStore
 
 Submit = Callable[[Callable[[], Any], Callable[[Any], None]], None]
-# Journal read in one go; the loop stands still for about 10 ms meanwhile.
-JOURNAL_READ_BYTES_MAX = 8 << 20
+# Journal read in one go; the loop stands still for some milliseconds meanwhile.
+JOURNAL_READ_BYTES_MAX = 1 << 20
 
 
 class Carrier:
@@ -104,7 +104,7 @@ class Carrier:
         return None
 
     def _read_journal(self, request: NvsRead) -> list[Entry] | DeviceError:
-        """Return whole entries from the first lsn on: all asked for, or the first 8 MiB."""
+        """Return whole entries from the first lsn on: all asked for, or the first MiB."""
         try:
             return self._entries(request)
         except DeviceError as error:

@@ -93,6 +93,7 @@ def test_the_promoted_copy_is_a_prefix(two_sites, ack, seed):
         with Counting(bench.a) as counting:
             wanted = dice.randrange(100, 1000)
             until(lambda: counting.acknowledged > wanted, "some writes")
+            until(lambda: bench.b.group()["csn"], "the copy has some of them")
             if dice.random() < 0.5:
                 cable.cut()
                 if ack == "nvs":
