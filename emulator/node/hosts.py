@@ -22,9 +22,9 @@ from emulator.frontend.uri import ServeKind, parse_serve_uri
 from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.node.stale import remove_stale_socket
 
-# Read in one turn from one host: 16 writes of 64 KiB. The kernel hands over less at a time; while
+# Read in one turn from one host: 4 writes of 64 KiB. The kernel hands over less at a time; while
 # it is much, the rest is on its way, and writes that lie in one piece cost less.
-READ_BYTES = 512 * 1024
+READ_BYTES = 256 * 1024
 MUCH_BYTES = 64 * 1024
 CONNECTIONS_MAX = 256
 KEEP_ALIVE_S = 15
