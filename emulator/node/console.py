@@ -35,9 +35,12 @@ class Console:
         processor: Processor,
         extra_status: Callable[[dict[str, Any]], None],
         extra_verbs: Mapping[str, Verb] | None = None,
+        report: Callable[[], None] = lambda: None,
     ) -> None:
+        """`report` writes down what has happened: an answer never speaks of what the log lacks."""
         self._processor = processor
         self._extra_status = extra_status
+        self._report = report
         self._verbs: dict[str, Verb] = {
             **(extra_verbs or {}),
             "status": self._status,
@@ -50,11 +53,16 @@ class Console:
             "battery": self._battery,
         }
 
-    def request(self, line: bytes, answer: Answer, listen: Listen | None = None) -> None:
-        """Carry out one request; `answer` is called once, now or later.
+    def request(self, line: bytes, tell: Answer, listen: Listen | None = None) -> None:
+        """Carry out one request; `tell` is called once with the answer, now or later.
 
         `listen` makes whoever asks an auditor; without it there can be none.
         """
+
+        def answer(said: dict[str, Any]) -> None:
+            self._report()
+            tell(said)
+
         try:
             words = json.loads(line)
             verb = words.get("verb") if isinstance(words, dict) else None

@@ -118,7 +118,8 @@ class SiteRuntime:
         for event in said.events:
             self.processor.emit(event)
         self._recover(body, said.lost_body)
-        console = Console(self.processor, self._add_status, {"unit": self._attachments.order})
+        verbs = {"unit": self._attachments.order}
+        console = Console(self.processor, self._add_status, verbs, self._report)
         groups = self.processor.groups.values()
         self.processor.audit.keep(groups)
         operators = OperatorServer(
@@ -139,6 +140,7 @@ class SiteRuntime:
         self._natives = open_natives(self.config, self.processor, self._loop, write_event)
         self._closers.append(self._natives.give_back)
         watch_stop_signals(self._loop, self._stop)
+        self._report()
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
         sys.stdout.buffer.flush()
@@ -230,6 +232,7 @@ class SiteRuntime:
         self._carrier.carry_out(processor, now_ns)
         processor.complete(now_ns)
         self._publish()
+        self._report()
         self._hosts.send(paused=processor.pacing.paused(now_ns))
         more = natives is not None and natives.send(now_ns)
         if not (heard or more) and processor.rhythm.background_waits(now_ns):
@@ -240,9 +243,13 @@ class SiteRuntime:
         for line in self._lines.values():
             more = line.send(now_ns) or more
         self._captures.flush(write_event)
-        for event in processor.take_events():
-            write_event(event)
+        self._report()
         return self._next_turn(now_ns, 0.0 if more or processor.busy() else self._wait_s())
+
+    def _report(self) -> None:
+        """Log what has happened: before a host or an operator is answered, so that it is there."""
+        for event in self.processor.take_events():
+            write_event(event)
 
     def _next_turn(self, now_ns: int, wait_s: float) -> float:
         """Note when the next turn is due, and return how long that is."""

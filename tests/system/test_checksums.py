@@ -177,6 +177,23 @@ def test_what_the_journal_still_has_is_taken_from_there(two_sites):
     bench.finish()
 
 
+def test_what_was_found_is_in_the_log_before_the_host_has_its_answer(two_sites):
+    bench = two_sites(device=QUIET)
+    data = filled(bench)
+    bench.a.kill()
+    tracks = range(0, len(data) // TRACK, 16)
+    for track in tracks:
+        flip(bench.a.image, MIB + track * TRACK + track)
+    bench.start("A")
+    bench.wait("duplex")
+    with connect_nbd(bench.a.uri) as volume:
+        for count, track in enumerate(tracks, 1):
+            assert volume.read(MIB + track * TRACK, TRACK) == data[track * TRACK :][:TRACK]
+            assert len(repairs(bench.a)) == count
+            assert bench.a.status()["repaired_tracks"] == {"the other site": count}
+    bench.finish()
+
+
 def test_checksums_that_were_lost_are_learned_anew(two_sites):
     bench = two_sites(device=BUSY)
     filled(bench)
