@@ -85,7 +85,9 @@ class Way:
             self.lost_packets += 1
             return
         if kind == "flip":
-            self._deliver(flip_bits(packet, figures), sent_ns, damaged=True)
+            flipped = flip_bits(packet, figures)
+            # Bits behind its end, as rows written for a longer packet name, do it no harm.
+            self._deliver(flipped, sent_ns, damaged=flipped != packet)
             return
         if kind == "truncate":
             self._deliver(packet[: figures[0] % len(packet)], sent_ns, damaged=True)
