@@ -221,7 +221,7 @@ def zoo(
     as_json: JsonOption = False,
 ) -> None:
     """Plant one mistake at a time into a copy of the source; the simulator must see each."""
-    from rig.sim.zoo import hunt, mutants
+    from rig.sim.zoo import GOALS, hunt, mutants
 
     chosen = [mutant for mutant in mutants() if only in mutant.name]
     if not chosen:
@@ -230,23 +230,24 @@ def zoo(
     for kill in hunt(chosen, seeds):
         kills.append(kill)
         if not as_json:
-            how = f"{kill.rule}, seed {kill.seed}" if kill.rule else f"NOT SEEN {kill.found}"
-            print(f"{kill.mutant.name}: {how} ({kill.cpu_s:.1f} s)", flush=True)
-    seen = sorted(kill.seed for kill in kills if kill.rule)
+            how = f"{kill.rule}, {kill.by}" if kill.rule else f"NOT SEEN {kill.found}"
+            double = " together with another one" if kill.mutant.also else ""
+            print(f"{kill.mutant.name}{double}: {how} ({kill.cpu_s:.1f} s)", flush=True)
+    tries = sorted(kill.tries for kill in kills if kill.rule)
     unseen = [kill.mutant.name for kill in kills if not kill.rule]
     said = {
         "mutants": len(kills),
-        "killed": len(seen),
+        "killed": len(tries),
+        "doubles": sum(bool(kill.mutant.also) for kill in kills),
         "unseen": unseen,
-        "median_first_seed": seen[len(seen) // 2] if seen else None,
+        "median_tries": tries[len(tries) // 2] if tries else None,
         "cpu_s": round(sum(kill.cpu_s for kill in kills), 1),
     }
     if as_json:
-        rows = [
-            {"name": k.mutant.name, "rule": k.rule, "seed": k.seed, "found": k.found} for k in kills
-        ]
-        print_json({**said, "kills": rows})
+        told = [{**kill._asdict(), "mutant": kill.mutant.name} for kill in kills]
+        print_json({**said, "goals": GOALS, "kills": told})
     else:
-        print_table(("figure", "value"), said.items())
+        rows = [(name, value, GOALS.get(name, "")) for name, value in said.items()]
+        print_table(("figure", "value", "goal for the whole zoo"), rows)
     if unseen:
         raise CheckFailed(f"nobody sees: {'; '.join(unseen)}")

@@ -61,13 +61,16 @@ class Plan:
         self.quiet = False
         """No more faults: the run is to show that everything heals."""
         self.happened: list[Fault] = []
+        self.places: list[Place] = []
         self._rows: dict[str, dict[int, Fault]] = {}
         for fault in rows or ():
             self._rows.setdefault(fault.place, {})[fault.number] = fault
 
     def place(self, name: str, draw: Draw) -> Place:
         """Return the place called `name`, whose chance is `draw` while faults are drawn."""
-        return Place(self, name, draw, self._rows.get(name, {}))
+        place = Place(self, name, draw, self._rows.get(name, {}))
+        self.places.append(place)
+        return place
 
     def counts(self) -> dict[str, int]:
         """Return how many faults of each kind happened."""

@@ -12,6 +12,10 @@ from typing import Final
 from rig.faults.plan import Drawn
 
 SECTOR_BYTES: Final = 512
+BEFORE, DURING, AFTER = 0, 1, 2
+"""When a site dies, beside a step that makes something durable."""
+CRASH_NS_MAX: Final = 3_000_000_000
+"""How long a site that died is down at most."""
 Piece = tuple[int, bytes]
 """Where bytes go, and the bytes."""
 
@@ -34,6 +38,8 @@ class DiskRates:
     """A write lands elsewhere."""
     lie: float = 0.0
     """A flush is reported done; what it should have flushed goes with the power."""
+    crash: float = 0.0
+    """The site dies before, in the middle of or after a write or a flush."""
 
 
 class DiskChance:
@@ -56,6 +62,8 @@ class DiskChance:
             return (2 + self._dice.randrange(50),)
         if kind in ("latent", "rot", "misdirected"):
             return (self._dice.getrandbits(32),)
+        if kind == "crash":
+            return crash_figures(self._dice)
         return ()
 
     def write(self, _size_bytes: int) -> Drawn | None:
@@ -66,6 +74,7 @@ class DiskChance:
             ("slow", rates.slow),
             ("lost", rates.lost),
             ("misdirected", rates.misdirected),
+            ("crash", rates.crash),
         )
 
     def read(self, _size_bytes: int) -> Drawn | None:
@@ -81,7 +90,17 @@ class DiskChance:
     def flush(self, _size_bytes: int) -> Drawn | None:
         """Return what befalls a flush."""
         rates = self._rates
-        return self._draw(("error", rates.flush_error), ("slow", rates.slow), ("lie", rates.lie))
+        return self._draw(
+            ("error", rates.flush_error),
+            ("slow", rates.slow),
+            ("lie", rates.lie),
+            ("crash", rates.crash),
+        )
+
+
+def crash_figures(dice: Random) -> tuple[int, int, int]:
+    """Return when a site dies beside a step, what it leaves of it, and for how long it is down."""
+    return dice.randrange(3), dice.getrandbits(16), int(dice.random() ** 3 * CRASH_NS_MAX)
 
 
 def sectors(pieces: Iterable[Piece]) -> list[Piece]:

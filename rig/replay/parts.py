@@ -23,9 +23,8 @@ from emulator.errors import DeviceError
 from emulator.nvs.store import NvsStore
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Draw, Drawn, Fault, Plan
-from rig.faults.storage import DiskChance, torn
+from rig.faults.storage import AFTER, BEFORE, DURING, DiskChance, crash_figures, torn
 from rig.sim.config import WorldConfig
-from rig.sim.nvs import AFTER, BEFORE, CRASH_NS_MAX, DURING
 from rig.sim.schedule import Schedule
 
 _COUNT = struct.Struct(">Q")
@@ -102,11 +101,7 @@ class FailingStore(NvsStore):
         dice = self._dice
         if dice.random() >= self._crash:
             return None
-        return "crash", (
-            dice.randrange(3),
-            dice.getrandbits(16),
-            int(dice.random() ** 3 * CRASH_NS_MAX),
-        )
+        return "crash", crash_figures(dice)
 
     def write(self, runs: Iterable[tuple[int, Sequence[Buffer]]]) -> None:
         """Write, or die before or in the middle of it."""

@@ -23,6 +23,9 @@ LARGE = 0.04
 # Share of worlds in which a journal loses its end; as many with a promotion by force. A history
 # that has forked stays so: such worlds see little else.
 FORKS = 0.1
+# Chance of a crash beside a write or a flush of a disk, which are fewer than those of a journal.
+DISK_CRASH = (0.002, 0.1)
+REST_NS_MAX = 6 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,8 @@ class WorldConfig:
     redrive: float = 0.0
     """Chance that a host sends a write again that is still under way."""
     deeds: tuple[Deed, ...] = ()
-    frames_factor: float = 0.0
-    """More frames than this many times what was needed are a violation; 0: not looked at."""
+    rest_ns: int = 0
+    """How long the sites have nothing to do before everything heals."""
 
 
 def calm(seed: int, writes: int = 150) -> WorldConfig:
@@ -111,6 +114,8 @@ class Swarm:
 
     def __init__(self, seed: int) -> None:
         self._dice = Random(f"{seed}/swarm")
+        # What was added later has chance of its own, so that a seed still means its old world.
+        self._later_dice = Random(f"{seed}/swarm/later")
         self._seed = seed
 
     def _between(self, low: float, high: float) -> float:
@@ -162,9 +167,14 @@ class Swarm:
                 flush_error=self._sometimes(0.001, 0.02, 0.15),
                 slow=self._sometimes(0.001, 0.05, 0.3),
                 latent=self._sometimes(0.001, 0.05, 0.15),
+                crash=self._disk_crash(),
                 **self._silent(),
             ),
         )
+
+    def _disk_crash(self) -> float:
+        dice = self._later_dice
+        return math.exp(dice.uniform(*map(math.log, DISK_CRASH))) if dice.random() < 0.3 else 0.0
 
     def _silent(self) -> dict[str, float]:
         """Return how often a disk does harm without a word: in few worlds, there one way."""
@@ -207,8 +217,13 @@ class Swarm:
         if dice.random() < LARGE:
             config = self._large(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
-        config = replace(config, deeds=self._deeds(span_ns))
+        config = replace(config, deeds=self._deeds(span_ns), rest_ns=self._rest_ns())
         return self._forking(config, span_ns) if dice.random() < FORKS else config
+
+    def _rest_ns(self) -> int:
+        """Return how long the sites have time to flush and to trim while all may still go wrong."""
+        dice = self._later_dice
+        return int(dice.random() * REST_NS_MAX) if dice.random() < 0.25 else 0
 
     def _forking(self, config: WorldConfig, span_ns: int) -> WorldConfig:
         """Return a world in which a site soon loses what the other has got of its journal."""
@@ -219,7 +234,10 @@ class Swarm:
         figures = (entries, dice.getrandbits(16))
         deed = Deed(time_ns, "battery", dice.choice("AAAB"), wait_ns, figures)
         ring_bytes = max(RING_BYTES_MIN, 3 * sum(config.volumes)) // 64 * 64
-        sites = [replace(site, ring_bytes=ring_bytes, crash=0.0) for site in config.sites]
+        sites = [
+            replace(site, ring_bytes=ring_bytes, crash=0.0, disk=replace(site.disk, crash=0.0))
+            for site in config.sites
+        ]
         ways = [
             replace(way, latency_ns=min(way.latency_ns, config.think_ns), rate_bytes_per_s=0)
             for way in config.ways

@@ -11,7 +11,15 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import DeviceError
 from emulator.node.requests import DiskFlush, DiskRead, DiskWrite
 from rig.faults.plan import Fault, Plan
-from rig.faults.storage import SECTOR_BYTES, DiskChance, Piece, torn
+from rig.faults.storage import (
+    AFTER,
+    BEFORE,
+    DURING,
+    SECTOR_BYTES,
+    DiskChance,
+    Piece,
+    torn,
+)
 from rig.sim.config import SiteHardware
 from rig.sim.scheduler import Scheduler
 
@@ -45,6 +53,8 @@ class SimulatedDisk:
         self._flushes = plan.place(f"disk.{name}.flush", chance.flush)
         self.spoiled: Callable[[set[int]], None] = _ignore
         """Told which tracks have other contents now than anybody can know."""
+        self.crash: Callable[[int, int], None] = _no_crash
+        """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
         self._latent: set[int] = set()
         self._lied: list[list[Piece]] = []
         """Written, reported flushed, and still in the volatile cache."""
@@ -70,6 +80,9 @@ class SimulatedDisk:
         else:
             place = self._flushes
         fault = place.next(0)
+        if fault is not None and fault.kind == "crash" and fault.figures[0] == BEFORE:
+            self.crash(0, fault.figures[2])
+            return
         wait_ns = int(self.hardware.disk_latency_ns * (0.5 + self._dice.random()))
         if fault is not None and fault.kind == "slow":
             wait_ns *= fault.figures[0]
@@ -78,6 +91,10 @@ class SimulatedDisk:
 
     def _end(self, queue: int, operation: Operation, fault: Fault | None, life: int) -> None:
         if life != self._life:
+            return
+        dies, pattern, down_ns = _death(fault)
+        if dies == DURING:
+            self.crash(pattern, down_ns)
             return
         self._busy[queue] = None
         result: object = None
@@ -97,6 +114,10 @@ class SimulatedDisk:
         else:
             # Every write that ended has ended in this queue, before this flush began.
             self._flush()
+        if dies == AFTER:
+            # With the power gone, what is written and not flushed is lost.
+            self.crash(0, down_ns)
+            return
         self._next(queue)
         self.done(operation, result)
 
@@ -179,6 +200,11 @@ class SimulatedDisk:
         return image
 
 
+def _death(fault: Fault | None) -> tuple[int, ...]:
+    """Return when the site dies beside an operation, the pattern, and how long it is down."""
+    return fault.figures if fault is not None and fault.kind == "crash" else (AFTER + 1, 0, 0)
+
+
 def pieces_of(operation: DiskWrite) -> list[Piece]:
     """Return what a write puts where."""
     pieces = [(offset, bytes(length)) for offset, length in operation.zeros]
@@ -202,6 +228,10 @@ def tracks_of(pieces: list[Piece]) -> set[int]:
 
 def _ignore(_tracks: set[int]) -> None:
     """Stand in until somebody wants to know."""
+
+
+def _no_crash(_pattern: int, _down_ns: int) -> None:
+    """Stand in until a site runs."""
 
 
 def _nobody(_operation: Operation, _result: object) -> None:

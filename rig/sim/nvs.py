@@ -22,14 +22,12 @@ from emulator.nvs.journal import HEAD_BYTES, unpack_head
 from emulator.nvs.recovery import Recovery
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Drawn, Plan
-from rig.faults.storage import Piece, torn
+from rig.faults.storage import AFTER, BEFORE, DURING, Piece, crash_figures, torn
 from rig.sim.config import SiteHardware
 from rig.sim.scheduler import Scheduler
 
-BEFORE, DURING, AFTER = 0, 1, 2
 FRAGILE_BYTES = 32
 """The first bytes of an entry's head: a flipped bit there always shows."""
-CRASH_NS_MAX = 3_000_000_000
 Save = NvsWrite | NvsSave
 
 
@@ -68,7 +66,6 @@ class SimulatedNvs:
         """Told the moment something is durable, before the site itself knows."""
         self.crash: Callable[[int, int], None] = _no_crash
         """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
-        self.steps = 0
         self.damaged: list[Piece] = []
         """What lay where something was lost or has rotted since the last start."""
         self.rotten = False
@@ -85,8 +82,7 @@ class SimulatedNvs:
         dice = self._fault_dice
         if dice.random() >= self.hardware.crash:
             return None
-        pattern = dice.getrandbits(16)
-        return "crash", (dice.randrange(3), pattern, int(dice.random() ** 3 * CRASH_NS_MAX))
+        return "crash", crash_figures(dice)
 
     # What a store is asked.
 
@@ -121,7 +117,6 @@ class SimulatedNvs:
         life = self._life
         while self._busy is None and self._waiting and life == self._life:
             step = self._busy = self._waiting.popleft()
-            self.steps += 1
             fault = self._place.next(sum(len(data) for _offset, data in step.pieces))
             figures = fault.figures if fault is not None else (AFTER + 1, 0, 0)
             if figures[0] == BEFORE:

@@ -27,6 +27,8 @@ class Outcome:
     virtual_ns: int = 0
     cpu_s: float = 0.0
     facts: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    """How many operations of each place could have gone wrong: those before the world healed."""
 
     def as_object(self) -> dict[str, Any]:
         """Return the outcome for programs."""
@@ -72,6 +74,7 @@ def _gather(outcome: Outcome, world: World) -> None:
     watch = world.watch
     outcome.faults = world.plan.happened
     outcome.fault_counts = world.plan.counts()
+    outcome.steps = world.steps
     outcome.marks = dict(sorted(watch.marks.items()))
     outcome.events = world.scheduler.events
     outcome.virtual_ns = world.scheduler.now_ns
@@ -85,7 +88,6 @@ def _gather(outcome: Outcome, world: World) -> None:
         "compared_images": watch.compared_images,
         "packets": sum(way.sent_packets for way in world.ways),
         "packet_bytes": sum(way.sent_bytes for way in world.ways),
-        **{f"nvs_steps_{site.name}": site.nvs.steps for site in world.sites},
         **facts(world.sites, world.ways, watch.disk_failures),
     }
     digest = watch.digest

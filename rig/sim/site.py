@@ -79,6 +79,7 @@ class Site(Shell):
         self.nvs.durable = lambda request: self.watch.durable(self, request)
         self.nvs.crash = lambda pattern, down_ns: self.crash(pattern, down_ns, power=True)
         for disk in self.disks:
+            disk.crash = self.nvs.crash
             disk.done = lambda operation, result: self._finished(life, operation, result)
         sizes = {
             name: disk.size_bytes

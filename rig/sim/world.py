@@ -65,6 +65,8 @@ class World:
         self.liveness = False
         self.liveness_began_ns = 0
         self.crashes = 0
+        self.steps: dict[str, int] = {}
+        """How many operations each place has counted when the world began to heal."""
         self._starts: dict[str, int] = {}
         for site in self.sites:
             site.boot()
@@ -120,6 +122,7 @@ class World:
             self._until(
                 lambda: self.host.finished() and self.scheduler.now_ns > last_ns, SAFETY_NS_MAX
             )
+            self._until(lambda: False, self.scheduler.now_ns + self.config.rest_ns)
             self._heal()
             self._until(self.converged, self.scheduler.now_ns + LIVENESS_NS)
             if not self.converged():
@@ -140,6 +143,7 @@ class World:
 
     def _heal(self) -> None:
         self.liveness = True
+        self.steps = {place.name: place.number for place in self.plan.places}
         self.liveness_began_ns = self.scheduler.now_ns
         self.plan.quiet = True
         self.deeds.over = True

@@ -1,35 +1,34 @@
 """The bug zoo: plant one mistake at a time into a copy of the source, and see who notices.
 
 The simulator runs in a process of its own on the copy, so that production code carries no
-switch. A mutant that no run notices says that a checker or a fault is missing.
+switch. A mutant that no run notices says that a checker or a fault is missing. A mutant may name
+a schedule that was made for it: that is tried first, then seeds as for all others.
 """
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from emulator.errors import BenchError
+from emulator.errors import BenchError, CheckFailed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TABLE: Final = Path(__file__).with_name("zoo.toml")
+SCHEDULES: Final = Path("fixtures") / "schedules"
 SEEDS_MAX: Final = 300
 WRITES: Final = 150
 KILL_CPU_S: Final = 60
-_RUN = (
-    "import json,sys,time\n"
-    "from rig.sim.run import run_seed\n"
-    "for seed in range(int(sys.argv[1])):\n"
-    "    found = run_seed(seed, int(sys.argv[2])).violation\n"
-    "    if found or time.process_time() > float(sys.argv[3]): break\n"
-    "print(json.dumps([seed, found and found.rule, found and found.found, time.process_time()]))\n"
-)
+GOALS: Final = {"median_tries": 5, "cpu_s": 600}
+HEALTHY_SEEDS: Final = 5
+"""So many seeds must break no rule without a mistake, or seeing a mistake means nothing."""
 
 
 class Mutant(NamedTuple):
@@ -41,13 +40,18 @@ class Mutant(NamedTuple):
     new: str
     also: str = ""
     """The other mistake that this one needs to do harm."""
+    first: str = ""
+    """The schedule that was made for it, in `fixtures/schedules`."""
 
 
 class Kill(NamedTuple):
     """What became of a mutant."""
 
     mutant: Mutant
-    seed: int
+    tries: int
+    """Which run noticed it; the first is 1."""
+    by: str
+    """The seed or the schedule of that run."""
     rule: str
     """The rule that was broken; empty if nobody noticed."""
     found: str
@@ -70,43 +74,70 @@ def mutated(mutant: Mutant, root: Path = ROOT) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
-def hunt(chosen: list[Mutant], seeds: int = SEEDS_MAX) -> Iterator[Kill]:
-    """Yield what became of each mutant."""
-    known = {mutant.name: mutant for mutant in mutants()}
+@contextmanager
+def source_copy() -> Iterator[Path]:
+    """Give a folder with a copy of the source, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
-        copy = Path(folder)
         for package in ("emulator", "rig"):
-            shutil.copytree(
-                ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "docs")
-            )
-        for mutant in chosen:
-            planted = [mutant, *([known[mutant.also]] if mutant.also else [])]
-            # As it was copied: the source itself may be worked on meanwhile.
-            before = {one.file: (copy / one.file).read_text(encoding="utf-8") for one in planted}
-            try:
-                for one in planted:
-                    (copy / one.file).write_text(mutated(one, copy), encoding="utf-8")
-                yield _kill(mutant, copy, seeds)
-            except BenchError as error:
-                # It fits the source no more: nobody sees it until someone has changed it.
-                yield Kill(mutant, 0, "", str(error), 0.0)
-            for file, text in before.items():
-                (copy / file).write_text(text, encoding="utf-8")
+            left_out = shutil.ignore_patterns("__pycache__", "docs")
+            shutil.copytree(ROOT / package, Path(folder) / package, ignore=left_out)
+        yield Path(folder)
 
 
-def _kill(mutant: Mutant, copy: Path, seeds: int) -> Kill:
+@contextmanager
+def planted(mutant: Mutant, copy: Path) -> Iterator[None]:
+    """Have a mistake in a copy of the source for a while, with the other one that it needs."""
+    others = [found for found in mutants() if found.name == mutant.also]
+    # As it was copied: the source itself may be worked on meanwhile.
+    before = {one.file: (copy / one.file).read_text(encoding="utf-8") for one in (mutant, *others)}
+    try:
+        for one in (mutant, *others):
+            (copy / one.file).write_text(mutated(one, copy), encoding="utf-8")
+        yield
+    finally:
+        for file, text in before.items():
+            (copy / file).write_text(text, encoding="utf-8")
+
+
+def run_copy(copy: Path, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these words on a copy of the source."""
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(seeds), str(WRITES), str(KILL_CPU_S)],
+    return subprocess.run(
+        [sys.executable, *words],
         cwd=copy,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def hunt(chosen: Sequence[Mutant], seeds: int = SEEDS_MAX) -> Iterator[Kill]:
+    """Yield what became of each mutant; raise CheckFailed if there is none and a rule breaks."""
+    with source_copy() as copy:
+        nothing = Mutant("no mistake", "", "", "")
+        healthy = _kill(nothing, copy, min(seeds, HEALTHY_SEEDS))
+        if healthy.rule or not healthy.tries:
+            raise CheckFailed(
+                f"without a mistake, {healthy.by} breaks {healthy.rule}: {healthy.found}"
+            )
+        for mutant in chosen:
+            try:
+                with planted(mutant, copy):
+                    yield _kill(mutant, copy, seeds)
+            except BenchError as error:
+                # It fits the source no more: nobody sees it until someone has changed it.
+                yield Kill(mutant, 0, "", "", str(error), 0.0)
+
+
+def _kill(mutant: Mutant, copy: Path, seeds: int) -> Kill:
+    first = str(ROOT / SCHEDULES / f"{mutant.first}.toml") if mutant.first else ""
+    words = ["-m", "rig.sim.hunt", first, str(seeds), str(WRITES), str(KILL_CPU_S)]
+    done = run_copy(copy, words)
+    if done.returncode == -signal.SIGXCPU:
+        return Kill(mutant, 1, "a run", "endless", "a run had no end", KILL_CPU_S)
     if done.returncode:
-        # The copy could not even be imported: that is noticed at once, by anybody.
+        # A mistake that does not even run would be noticed by anybody, and tries out nothing.
         last = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        return Kill(mutant, 0, "import", last[0], 0.0)
-    seed, rule, found, cpu_s = json.loads(done.stdout)
-    return Kill(mutant, seed, rule or "", found or "", cpu_s)
+        return Kill(mutant, 0, "", "", f"the copy does not run: {last[0]}", 0.0)
+    return Kill(mutant, **json.loads(done.stdout))
