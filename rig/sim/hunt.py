@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from rig.sim.config import swarm
 from rig.sim.run import run_world
 from rig.sim.schedule import Schedule, read_file
+from rig.sim.swarm import swarm
 
 ENDLESS_CPU_S: Final = 60
 """A run that takes longer than this beyond what all may take has no end."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from rig.faults.plan import Fault
 from rig.sim.accounts import facts
-from rig.sim.config import WorldConfig, swarm
+from rig.sim.config import WorldConfig
+from rig.sim.swarm import swarm
 from rig.sim.violation import Violation
 from rig.sim.world import World
 

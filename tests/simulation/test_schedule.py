@@ -3,10 +3,11 @@
 import pytest
 
 from emulator.errors import BenchError
-from rig.sim.config import calm, swarm
+from rig.sim.config import calm
 from rig.sim.run import run_seed, run_world
 from rig.sim.schedule import Schedule, from_text, read_file, to_text
 from rig.sim.shrink import minimal
+from rig.sim.swarm import swarm
 
 
 @pytest.mark.parametrize("seed", range(12))
