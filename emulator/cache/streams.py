@@ -69,6 +69,10 @@ class Streams:
         stream = self._triggers.pop(track, None)
         return range(0) if stream is None else self._window(stream)
 
+    def brings_window(self, track: int) -> bool:
+        """Return whether the use of a track that was read ahead brings the next window."""
+        return track in self._triggers
+
     def judge(self, used: int, unused: int) -> None:
         """Judge by how many tracks read ahead were used and not, since the beginning."""
         fresh_used, fresh_unused = used - self._used, unused - self._unused

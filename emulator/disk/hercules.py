@@ -11,7 +11,7 @@ The control unit tells, and the next write fails with that.
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from emulator.channel.geometry import Geometry, smallest_model
@@ -80,9 +80,9 @@ class HerculesDisk:
         tracks = range(first, (offset + length - 1) // self._slot_bytes + 1)
         with self._lock:
             slots = b"".join(
-                slot
+                piece
                 for at in range(0, len(tracks), PROGRAM_TRACKS)
-                for slot in self._read_slots(tracks[at : at + PROGRAM_TRACKS])
+                for piece in self._read_slots(tracks[at : at + PROGRAM_TRACKS])
             )
         start = offset - first * self._slot_bytes
         return slots[start : start + length]
@@ -145,22 +145,25 @@ class HerculesDisk:
 
     # Tracks and slots.
 
-    def _read_slots(self, tracks: Sequence[int]) -> list[bytes]:
+    def _read_slots(self, tracks: Sequence[int]) -> Iterator[bytes]:
         images = self._unit.run([read(track) for track in tracks])
-        return [self._slot(track, image) for track, image in zip(tracks, images, strict=True)]
+        for track, image in zip(tracks, images, strict=True):
+            yield from self._slot(track, image)
 
-    def _slot(self, track: int, image: bytes) -> bytes:
-        """Return a track as its slot; behind the end marker there may be anything."""
+    def _slot(self, track: int, image: bytes) -> tuple[bytes, ...]:
+        """Return a track as the pieces of its slot; behind the end marker there may be anything."""
         # In a compressed image the first byte says how, and a real server may leave it so.
         image = b"\0" + image[1:] if image[:1] != b"\0" else image
         try:
             image = image[: used_bytes(image, self.geometry, track)]
         except BadTrackError:
             image = image[: self.geometry.image_bytes]
-        slot = image.ljust(self._slot_bytes, b"\0")
-        for within, size in self._zeros.get(track, ()):
-            slot = slot[:within] + bytes(size) + slot[within + size :]
-        return slot
+        if track not in self._zeros:
+            return image, bytes(self._slot_bytes - len(image))
+        slot = bytearray(image.ljust(self._slot_bytes, b"\0"))
+        for within, size in self._zeros[track]:
+            slot[within : within + size] = bytes(size)
+        return (bytes(slot),)
 
     def _write_tracks(self, changes: dict[int, list[tuple[int, bytes]]]) -> None:
         requests: list[Request] = []

@@ -2,15 +2,18 @@
 
 import contextlib
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from emulator.frontend.shared_wire import HEADER, HEADER_BYTES, Header, Opcode, header
+from emulator.frontend.shared_wire import HEADER, HEADER_BYTES, Opcode, header
 
 CONNECT_S = 5.0
 # A program may wait for its turn, but not for ever: a unit that hangs must become an error.
 ANSWER_S = 60.0
-_RECEIVE_BYTES = 256 * 1024
+# More than an answer has, so that those behind it come along.
+_RECEIVE_BYTES = 512 * 1024
+_TIMEVAL = struct.Struct("@ll")
 
 
 class BrokenError(Exception):
@@ -38,10 +41,16 @@ class Talk:
     def __init__(self, host: str, port: int, number: int) -> None:
         self._number = number
         self.client_id = 0
-        self._held = bytearray()
+        self._held = memoryview(bytearray(_RECEIVE_BYTES))
+        self._start = self._end = 0
+        """Of the bytes in `_held` that nobody has taken."""
         with _breaking(f"no answer at {host}:{port}"):
             self._socket = socket.create_connection((host, port), CONNECT_S)
-            self._socket.settimeout(ANSWER_S)
+            # The kernel keeps the time: Python would ask it before every call.
+            self._socket.settimeout(None)
+            wait = _TIMEVAL.pack(int(ANSWER_S), 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, requests: Sequence[Request], flag: int = 0) -> None:
@@ -56,32 +65,43 @@ class Talk:
 
     def receive(self) -> Answer:
         """Return the next answer."""
-        head = Header(*HEADER.unpack(self._exactly(HEADER_BYTES)))
-        return Answer(head.code, head.flag, self._exactly(head.length) if head.length else b"")
+        self._have(HEADER_BYTES)
+        code, status, _device, length, _id = HEADER.unpack_from(self._held, self._start)
+        self._start += HEADER_BYTES
+        if not length:
+            return Answer(code, status, b"")
+        self._have(length)
+        self._start += length
+        return Answer(code, status, bytes(self._held[self._start - length : self._start]))
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
 
-    def _exactly(self, count: int) -> bytes:
-        held = self._held
-        while len(held) < count:
+    def _have(self, count: int) -> None:
+        """Wait until so many bytes are here."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start + count > len(self._held):
+            rest = self._held[self._start : self._end].tobytes()
+            self._held[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        while self._end - self._start < count:
             with _breaking("the connection broke"):
                 # The server holds its next answer back until this one is acknowledged (Nagle),
                 # and Linux forgets this setting again and again.
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                data = self._socket.recv(_RECEIVE_BYTES)
-            if not data:
+                got = self._socket.recv_into(self._held[self._end :])
+            if not got:
                 raise BrokenError("the control unit hung up")
-            held += data
-        found = bytes(held[:count])
-        del held[:count]
-        return found
+            self._end += got
 
 
 @contextlib.contextmanager
 def _breaking(what: str) -> Iterator[None]:
     try:
         yield
+    except BlockingIOError as error:
+        raise BrokenError(f"{what}: no answer within {ANSWER_S:g} s") from error
     except OSError as error:
         raise BrokenError(f"{what}: {error.strerror or error}") from error

@@ -1,141 +1,38 @@
 """Where hosts connect: listening sockets, and a session for each connection.
 
-Sessions of every protocol have the same verbs, those of `Session`. A session that is `prompt`
-has its answers sent as soon as it has them; the others' go out together, once a turn.
+A session that is `prompt` has its answers sent as soon as it has them; the others' go out together,
+once a turn.
 """
 
 import contextlib
 import os
 import socket
-from collections import deque
+import struct
 from collections.abc import Callable, Mapping
-from itertools import islice
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from emulator.channel.blocks import BlockVolume
+from emulator.clock import MILLISECOND_NS
 from emulator.errors import CannotRunHere, UnavailableError
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.nbd import NbdSession
 from emulator.frontend.shared_device import SharedDevice
 from emulator.frontend.shared_session import SharedSession
 from emulator.frontend.uri import ServeKind, parse_serve_uri
+from emulator.node.connection import READ_BYTES, HostConnection, Session
 from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.node.stale import remove_stale_socket
 
-# Read in one turn from one host: 4 writes of 64 KiB. The kernel hands over less at a time; while
-# it is much, the rest is on its way, and writes that lie in one piece cost less.
-READ_BYTES = 256 * 1024
-MUCH_BYTES = 64 * 1024
 CONNECTIONS_MAX = 256
 KEEP_ALIVE_S = 15
-_IOV_MAX = 1024
 _BACKLOG = 64
-
-
-class Session(Protocol):
-    """One connection's protocol, as a machine without a socket."""
-
-    prompt: bool
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing that was asked here needs the processor, or other sessions, to go on."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is over once `outgoing` has nothing left."""
-
-    @property
-    def wants_pause(self) -> bool:
-        """Whether to stop reading from the socket for now."""
-
-    @property
-    def requests_pending(self) -> int:
-        """How many requests are not answered yet."""
-
-    @property
-    def ended_because(self) -> str:
-        """Why it takes nothing more."""
-
-    def receive(self, data: memoryview) -> None:
-        """Take bytes from the host."""
-
-    def outgoing(self) -> list[bytes]:
-        """Return buffers for the socket."""
-
-    def closing(self) -> None:
-        """Refuse everything from now on, because the site is shutting down."""
-
-    def disconnected(self) -> None:
-        """Forget the connection, which is gone."""
-
-
-class HostConnection:
-    """One host's connection: moves bytes between a socket and its session."""
-
-    def __init__(self, connection: socket.socket, session: Session, address: str) -> None:
-        self.socket = connection
-        self.file = connection.fileno()
-        self.session = session
-        self.address = address
-        self.gone = ""
-        self.watching = READABLE
-        self._pending: deque[bytes | memoryview] = deque()
-
-    def read(self, buffer: memoryview) -> None:
-        """Take what the host sent."""
-        filled = 0
-        while filled < READ_BYTES:
-            try:
-                count = self.socket.recv_into(buffer[filled:])
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self.gone = error.strerror or str(error)
-                break
-            filled += count
-            if not count and not filled:
-                # After data the end is seen in the next turn: its replies leave before.
-                self.gone = "the host hung up"
-            if count < MUCH_BYTES:
-                break
-        if filled:
-            self.session.receive(buffer[:filled])
-
-    def write(self) -> None:
-        """Send what the session has, as far as the socket takes it."""
-        pending = self._pending
-        while True:
-            if not pending:
-                pending.extend(self.session.outgoing())
-                if not pending:
-                    return
-            buffers = list(islice(pending, _IOV_MAX))
-            try:
-                sent = self.socket.sendmsg(buffers)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.gone = error.strerror or str(error)
-                return
-            if len(buffers) == len(pending) and sent == sum(map(len, buffers)):
-                pending.clear()
-                continue
-            while sent:
-                first = pending.popleft()
-                if sent < len(first):
-                    pending.appendleft(memoryview(first)[sent:])
-                    break
-                sent -= len(first)
-
-    def wanted_events(self, *, paused: bool) -> int:
-        """Return what the socket should be watched for."""
-        reading = 0 if paused or self.session.wants_pause else READABLE
-        return reading | (WRITABLE if self._pending else 0)
-
-    def drained(self) -> bool:
-        """Return whether nothing is left to send."""
-        return not self._pending
+# How long to wait for nothing but the next message of a host that sends it at once: a host's own
+# pace is some microseconds. The kernel makes a tick of its clock of it.
+EXPECTED_US = 1000
+# Hosts of shared devices wait for nothing that is due to less than some milliseconds.
+WAKE_NS = 2 * MILLISECOND_NS
+_TIMEVAL = struct.Struct("@ll")
 
 
 class HostServer:
@@ -149,6 +46,7 @@ class HostServer:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._shared: list[SharedDevice] = []
         self._answered = 0
+        self._woken_ns = 0
         self.spoke = False
         """Whether a host sent something since this was last cleared."""
 
@@ -199,7 +97,6 @@ class HostServer:
         if len(self._connections) >= CONNECTIONS_MAX:
             connection.close()
             return
-        connection.setblocking(False)  # noqa: FBT003
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A host whose machine has died must not keep a device for ever.
@@ -209,7 +106,11 @@ class HostServer:
         address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else uri
         host = HostConnection(connection, make(address), address)
         self._connections[host.file] = host
-        self._loop.add(host.file, lambda events: self._ready(host, events))
+        if host.session.prompt:
+            wait = _TIMEVAL.pack(0, EXPECTED_US)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        host.await_next = partial(self._await_next, host)
+        self._loop.add(host.file, partial(self._ready, host))
         self._emit(HostConnected(address))
 
     def _ready(self, host: HostConnection, events: int) -> None:
@@ -217,11 +118,31 @@ class HostServer:
             host.read(self._buffer)
             self.spoke = True
             if host.session.prompt and not host.gone:
-                host.write()
-                if host.session.settled and host.drained() and not host.gone:
-                    self._answered += 1
+                self._answer(host)
         elif events & ~(READABLE | WRITABLE):
             host.gone = "the host hung up"
+
+    def _answer(self, host: HostConnection) -> None:
+        host.write()
+        session = host.session
+        if session.settled and host.drained() and not host.gone:
+            self._answered += 1
+            if session.goes_on:
+                self._expect(host)
+
+    def _expect(self, host: HostConnection) -> None:
+        """Wait for this host alone next, unless another one is in the middle of something too."""
+        for other in self._connections.values():
+            if other is not host and (other.session.requests_pending or not other.session.prompt):
+                return
+        self._loop.expect(host.await_next)
+
+    def _await_next(self, host: HostConnection) -> None:
+        here = self._connections.get(host.file) is host
+        if here and host.watching & READABLE and host.read(self._buffer, 0):
+            self.spoke = True
+            if not host.gone:
+                self._answer(host)
 
     def take_answered(self) -> int:
         """Return how many events were dealt with wholly since the last call: no turn is needed."""
@@ -229,21 +150,25 @@ class HostServer:
         return count
 
     def wake(self, now_ns: int) -> None:
-        """Do what has become due for the hosts of shared devices."""
+        """Do what has become due for the hosts of shared devices; not at every turn's pace."""
+        if now_ns < self._woken_ns + WAKE_NS:
+            return
+        self._woken_ns = now_ns
         for device in self._shared:
             device.wake(now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due even if nothing happens."""
         due = [device.next_deadline_ns() for device in self._shared]
-        return min((at for at in due if at is not None), default=None)
+        first_ns = min((at for at in due if at is not None), default=None)
+        return first_ns if first_ns is None else max(first_ns, self._woken_ns + WAKE_NS)
 
     def send(self, *, paused: bool) -> None:
         """Send replies, and stop or go on reading."""
         ended: list[HostConnection] = []
         for host in self._connections.values():
-            if not host.gone:
-                host.write()
+            if not host.gone and host.write() and host.session.goes_on and host.drained():
+                self._expect(host)
             if host.gone or (host.session.closed and host.drained()):
                 ended.append(host)
                 continue

@@ -17,6 +17,8 @@ from typing import Any
 Handler = Callable[[int], None]
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
+# Turns in a row that wait for one expected peer alone; the others' come after that.
+EXPECTED_TURNS_MAX = 8
 
 
 class Loop:
@@ -25,6 +27,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._expected: Callable[[], None] | None = None
+        self._expected_turns = 0
 
     def add(self, file: int, handler: Handler, events: int = READABLE) -> None:
         """Have `handler(events)` called when `file` is ready."""
@@ -41,8 +45,22 @@ class Loop:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(file)
 
+    def expect(self, wait: Callable[[], None]) -> None:
+        """Have the next wait left to `wait()`, for a peer that is about to speak.
+
+        It must return within milliseconds, since nobody else is heard meanwhile. What it saves is
+        the way through epoll: half the time between two messages of a peer that is quick.
+        """
+        self._expected = wait
+
     def run_once(self, timeout_s: float) -> int:
         """Wait at most so long, and call the handlers of what is ready; return how many were."""
+        wait, self._expected = self._expected, None
+        if wait is not None and timeout_s > 0 and self._expected_turns < EXPECTED_TURNS_MAX:
+            self._expected_turns += 1
+            wait()
+            return 1
+        self._expected_turns = 0
         ready = self._epoll.poll(timeout_s)
         for file, events in ready:
             handler = self._handlers.get(file)

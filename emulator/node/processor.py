@@ -92,14 +92,17 @@ class Processor:
         self._device_sizes = list(sizes.values())
         self.sums = Sums(sums or [None] * len(sizes))
         self.mending = Mending(self)
-        self.reading = Reading(self.cache, self._device_sizes, self.sums.devices, self.mending.mend)
         devices = [config.devices[name] for name in sizes]
+        slots = [slot_tracks(row.kind) for row in devices]
+        self.reading = Reading(
+            self.cache, self._device_sizes, self.sums.devices, self.mending.mend, slots
+        )
         self.destage = Destage(
             self.cache,
             self._device_sizes,
             self.sums.devices,
             [row.verify for row in devices],
-            [slot_tracks(row.kind) for row in devices],
+            slots,
         )
         self.scrub = Scrub(self, self._device_sizes, [row.scrub_bytes_per_s for row in devices])
         self._tasks = Tasks(self._ask, self._task_failed)

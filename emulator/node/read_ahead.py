@@ -2,7 +2,8 @@
 
 Gives way to demand: a window waits until the device has nothing to read that somebody waits for,
 and somebody who comes to want a track that is on its way waits for that read and starts no other.
-Which windows there are `cache/streams.py` says; tracks are read and held against their checksums as
+Which windows there are `cache/streams.py` says; a device that keeps several tracks in one slot is
+followed, and read ahead, slot by slot. Tracks are read and held against their checksums as
 any that are only looked at (`reading.py`), and kept apart until they are used (`cache/ahead.py`).
 """
 
@@ -47,20 +48,38 @@ class _Window:
 class _Device:
     """What is read of one device."""
 
-    def __init__(self, size_bytes: int, window_tracks_max: int) -> None:
-        self.streams = Streams(-(-size_bytes // TRACK_BYTES), window_tracks_max)
+    def __init__(self, size_bytes: int, window_tracks_max: int, slot_tracks: int) -> None:
+        self.slot_tracks = slot_tracks
+        """The tracks that the disk reads as one."""
+        self.tracks = -(-size_bytes // TRACK_BYTES)
+        slots = -(-self.tracks // slot_tracks)
+        self.streams = Streams(slots, window_tracks_max // slot_tracks)
+        self.read_tracks_max = whole_slots(AHEAD_TRACKS_MAX, slot_tracks)
         self.demand_reads = 0
         self.ahead_reads = 0
         self.queue: deque[range] = deque()
+
+    def used(self, key: int) -> range:
+        """Take note that a track read ahead was used; return the slots to read ahead next."""
+        slot, within = divmod(key & TRACK_MASK, self.slot_tracks)
+        return self.streams.used(slot) if not within else range(0)
+
+    def brings_window(self, key: int) -> bool:
+        """Return whether the use of a track brings the next window."""
+        slot, within = divmod(key & TRACK_MASK, self.slot_tracks)
+        return not within and self.streams.brings_window(slot)
 
 
 class ReadAhead:
     """The streams of all devices, and the tracks that are on their way for them."""
 
-    def __init__(self, cache: TrackCache, sizes: Sequence[int]) -> None:
+    def __init__(self, cache: TrackCache, sizes: Sequence[int], slots: Sequence[int]) -> None:
+        """`slots` says of each device how many tracks its disk reads as one."""
         self._cache = cache
         window = min(WINDOW_TRACKS_MAX, cache.ahead.tracks_max // STREAMS_HELD)
-        self._devices = [_Device(size, window) for size in sizes]
+        self._devices = [
+            _Device(size, window, slot) for size, slot in zip(sizes, slots, strict=True)
+        ]
         self._coming: dict[int, _Window] = {}
 
     # What hosts do.
@@ -97,16 +116,18 @@ class ReadAhead:
         if len(rest) < len(missing):
             # The host was faster than the disk: as good as used.
             for key in missing:
-                self._queue(device, key, device.streams.used(key & TRACK_MASK))
+                self._queue(device, key, device.used(key))
         if rest:
             device.streams.judge(self._cache.ahead_used[number], self._cache.ahead_unused[number])
-            window = device.streams.missed(rest[0] & TRACK_MASK, (rest[-1] & TRACK_MASK) + 1)
-            self._queue(device, rest[0], window)
+            first = (rest[0] & TRACK_MASK) // device.slot_tracks
+            last = (rest[-1] & TRACK_MASK) // device.slot_tracks
+            self._queue(device, rest[0], device.streams.missed(first, last + 1))
 
-    def _queue(self, device: _Device, key: int, tracks: range) -> None:
-        base = key & ~TRACK_MASK
-        keys = range(base + tracks.start, base + tracks.stop)
-        device.queue.extend(_runs(self._unknown(keys), AHEAD_TRACKS_MAX))
+    def _queue(self, device: _Device, key: int, slots: range) -> None:
+        base, slot = key & ~TRACK_MASK, device.slot_tracks
+        stop = min(slots.stop * slot, device.tracks)
+        keys = range(base + slots.start * slot, base + stop)
+        device.queue.extend(aligned_runs(keys, device.read_tracks_max, slot))
 
     def _unknown(self, keys: range) -> list[int]:
         """Return which of some tracks are neither cached nor on their way."""
@@ -115,6 +136,17 @@ class ReadAhead:
 
     # Reading.
 
+    def wants_turn(self) -> bool:
+        """Return whether a track was used that brings a window; forget those that do not."""
+        cache = self._cache
+        if cache.ahead.reached:
+            cache.ahead.reached = [
+                key
+                for key in cache.ahead.reached
+                if self._devices[key >> TRACK_BITS].brings_window(key)
+            ]
+        return bool(cache.ahead.reached)
+
     def go_on(self, checks: Checks) -> None:
         """Go on for streams whose windows were reached, where nobody waits for the device."""
         cache = self._cache
@@ -122,8 +154,9 @@ class ReadAhead:
         for key in reached:
             number = key >> TRACK_BITS
             device = self._devices[number]
-            device.streams.judge(cache.ahead_used[number], cache.ahead_unused[number])
-            self._queue(device, key, device.streams.used(key & TRACK_MASK))
+            if device.brings_window(key):
+                device.streams.judge(cache.ahead_used[number], cache.ahead_unused[number])
+                self._queue(device, key, device.used(key))
         for device in self._devices:
             while device.queue and not device.demand_reads and device.ahead_reads < AHEAD_READS_MAX:
                 self._read(device, device.queue.popleft(), checks)
@@ -132,7 +165,8 @@ class ReadAhead:
         unknown = self._unknown(keys)
         if len(unknown) < len(keys):
             # The host, or the copy, has been there meanwhile.
-            device.queue.extendleft(reversed(_runs(unknown, AHEAD_TRACKS_MAX)))
+            runs = aligned_runs(unknown, device.read_tracks_max, device.slot_tracks)
+            device.queue.extendleft(reversed(runs))
             return
         window = _Window(keys)
         device.ahead_reads += 1
@@ -151,17 +185,33 @@ class ReadAhead:
             came(keys)
 
 
-def _runs(keys: list[int], tracks_max: int) -> list[range]:
-    """Return neighbouring keys as ranges, none of them longer than `tracks_max`.
+def whole_slots(tracks_max: int, slot_tracks: int) -> int:
+    """Return the most tracks up to `tracks_max` that are whole slots; one slot at the least.
 
-    >>> _runs([1, 2, 3, 7, 8], 2)
+    >>> whole_slots(64, 14), whole_slots(64, 1)
+    (56, 64)
+    """
+    return max(tracks_max // slot_tracks, 1) * slot_tracks
+
+
+def aligned_runs(keys: Sequence[int], tracks_max: int, slot_tracks: int) -> list[range]:
+    """Return neighbouring keys as ranges of at most `tracks_max`, cut where a slot begins.
+
+    What a disk keeps as one slot, it reads whole for any part of it.
+
+    >>> aligned_runs([1, 2, 3, 7, 8], 2, 1)
     [range(1, 3), range(3, 4), range(7, 9)]
+    >>> aligned_runs(range(20, 70), 28, 14)
+    [range(20, 42), range(42, 70)]
     """
     if not keys:
         return []
     cuts = [at for at, (one, other) in enumerate(pairwise(keys), 1) if other != one + 1]
-    return [
-        range(keys[first] + skip, min(keys[first] + skip + tracks_max, keys[end - 1] + 1))
-        for first, end in pairwise([0, *cuts, len(keys)])
-        for skip in range(0, end - first, tracks_max)
-    ]
+    found: list[range] = []
+    for first, end in pairwise([0, *cuts, len(keys)]):
+        start, stop = keys[first], keys[end - 1] + 1
+        while start < stop:
+            full = start - (start & TRACK_MASK) % slot_tracks + tracks_max
+            found.append(range(start, min(full, stop)))
+            start = full
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, TrackCache
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import CorruptError, DeviceError
-from emulator.node.read_ahead import ReadAhead
+from emulator.node.read_ahead import ReadAhead, aligned_runs, whole_slots
 from emulator.node.requests import DiskRead
 from emulator.node.sums import TrackSums
 
@@ -47,12 +47,15 @@ class Reading:
         sizes: Sequence[int],
         sums: Sequence[TrackSums | None] | None = None,
         mend: Mend | None = None,
+        slots: Sequence[int] | None = None,
     ) -> None:
+        """`slots` says of each device how many tracks its disk reads as one; 1 if not given."""
         self._cache = cache
         self._sizes = sizes
+        self._slots = list(slots or [1] * len(sizes))
         self._sums = list(sums or [None] * len(sizes))
         self._mend = mend or _refuse
-        self.ahead = ReadAhead(cache, sizes)
+        self.ahead = ReadAhead(cache, sizes, self._slots)
         self._number = 0
         self._reads: dict[int, tuple[_Read, range]] = {}
         self.requests: list[DiskRead] = []
@@ -87,7 +90,7 @@ class Reading:
 
     def wants_turn(self) -> bool:
         """Return whether there is something to ask the shell for."""
-        return bool(self.requests or self._cache.ahead.reached)
+        return bool(self.requests) or self.ahead.wants_turn()
 
     def take_requests(self) -> list[DiskRead]:
         """Return what the shell must read now, also ahead where nobody waits."""
@@ -140,12 +143,12 @@ class Reading:
     def _request(self, wish: _Read, missing: list[int]) -> None:
         start = 0
         for at in range(1, len(missing) + 1):
-            if (
-                at == len(missing)
-                or missing[at] != missing[at - 1] + 1
-                or at - start == READ_TRACKS_MAX
-            ):
-                self._request_run(wish, range(missing[start], missing[at - 1] + 1))
+            # Keys of two devices are never neighbours.
+            if at == len(missing) or missing[at] != missing[at - 1] + 1:
+                slot = self._slots[missing[start] >> TRACK_BITS]
+                keys = range(missing[start], missing[at - 1] + 1)
+                for run in aligned_runs(keys, whole_slots(READ_TRACKS_MAX, slot), slot):
+                    self._request_run(wish, run)
                 start = at
 
     def _request_run(self, wish: _Read, keys: range) -> None:

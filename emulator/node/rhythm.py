@@ -23,7 +23,7 @@ WRITES_A_STEP = 3
 QUIET_NS = 200 * MICROSECOND_NS
 # A busy host's epochs reach the other site about once a second: between them it is not idle.
 FOLLOWER_IDLE_NS = 2 * GATHER_NS
-BACKGROUND_NS = 200 * MICROSECOND_NS
+BACKGROUND_NS = 500 * MICROSECOND_NS
 
 
 class Rhythm:

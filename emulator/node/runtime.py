@@ -212,7 +212,12 @@ class SiteRuntime:
         processor = self.processor
         happened = self._loop.run_once(timeout_s)
         now_ns = time.monotonic_ns()
-        if happened and happened == self._hosts.take_answered() and now_ns < self._due_ns:
+        if (
+            happened
+            and happened == self._hosts.take_answered()
+            and now_ns < self._due_ns
+            and not processor.reading.wants_turn()
+        ):
             # Every host has its answer already, and nothing else has happened.
             return (self._due_ns - now_ns) / SECOND_NS
         natives = self._natives

@@ -195,7 +195,7 @@ def shared(
         str, typer.Option(help="Jobs, by commas: read, update, read-cold.")
     ] = "read,update,read-cold",
     sync: Annotated[str, typer.Option(help="Mode of the nonvolatile store.")] = "battery",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 7,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a Hercules host in front of a site beside the same host at its control unit."""
@@ -233,7 +233,8 @@ def shared(
         for job, summary in found["jobs"].items():
             print(
                 f"{job}: {summary['ratio']} of direct, at least {summary['least']} wanted; "
-                f"by processor time {summary['cpu_ratio']}"
+                f"by processor time {summary['cpu_ratio']}; "
+                f"a bare server in Python: {summary['bare_ratio']}"
             )
     short = [job for job, summary in found["jobs"].items() if summary["ratio"] < summary["least"]]
     if short:

@@ -1,8 +1,9 @@
 """A Hercules host in front of us beside the same host at the control unit itself, in one run.
 
-Two volumes of one control unit: one that the direct host uses, one behind a site of ours. A job
-runs on both in turn, several rounds; the median counts. Figures of one run are compared with each
-other and with nothing else.
+Three volumes of one control unit: one that the direct host uses, one behind a site of ours, and one
+behind a bare server in Python that does nothing a site is for (`bare_unit.py`): what no site in
+Python can reach is not held against it. A job runs on all three in turn, several rounds. Each
+round's figures are compared with each other and with nothing else; the median ratio counts.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from emulator.errors import UnavailableError
 from rig.measure.channel_work import fill_row, read_row, update_row
@@ -28,8 +29,10 @@ TRACKS = 480
 RECORDS = 12
 RECORD_BYTES = 4096
 UPDATED_TRACKS = 60
+# Holds a quarter of the tracks, so that none is still there when it is asked for again.
+COLD_CACHE = "8MiB"
 _PROGRAM_S_MAX = 120.0
-DIRECT, THROUGH = "direct", "through us"
+DIRECT, THROUGH, BARE = "direct", "through us", "bare python"
 _SITE = """\
 name = "shared"
 [site.A]
@@ -58,7 +61,7 @@ class Job:
 JOBS = (
     Job("read", 0.7, "64MiB", 5),
     Job("update", 0.8, "64MiB", 40),
-    Job("read-cold", 0.45, "8MiB", 2),
+    Job("read-cold", 0.45, COLD_CACHE, 2),
 )
 
 
@@ -66,7 +69,7 @@ JOBS = (
 class Options:
     """How to measure."""
 
-    rounds: int = 3
+    rounds: int = 7
     sync: str = "battery"
     jobs: tuple[str, ...] = tuple(job.name for job in JOBS)
 
@@ -76,7 +79,7 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
     jobs = [job for job in JOBS if job.name in options.jobs]
     raw: dict[str, dict[str, list[dict[str, float]]]] = {}
     with Namespace() as space:
-        images = [folder / f"{name}.ckd" for name in "ab"]
+        images = [folder / f"{name}.ckd" for name in "abc"]
         for number, image in enumerate(images):
             cylinders = str(TRACKS // HEADS)
             subprocess.run(
@@ -88,8 +91,8 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
         with _hercules(folder / "unit", space, "SHRDPORT 3990", *statements) as unit:
             for cache in dict.fromkeys(job.cache for job in jobs):
                 chosen = [job for job in jobs if job.cache == cache]
-                with _pair(folder, space, options.sync, cache) as (hosts, site):
-                    servers = {DIRECT: unit.pid, THROUGH: site}
+                with _hosts(folder, space, options.sync, cache) as (hosts, pids):
+                    servers = {DIRECT: unit.pid} | pids
                     _rounds(chosen, options.rounds, hosts, servers, raw, tell)
     return {"options": asdict(options), "raw": raw, "jobs": _summary(raw)}
 
@@ -105,34 +108,53 @@ def _hercules(folder: Path, space: Namespace, *lines: str) -> Iterator[Hercules]
 
 
 @contextlib.contextmanager
-def _pair(
+def _hosts(
     folder: Path, space: Namespace, sync: str, cache: str
-) -> Iterator[tuple[dict[str, Hercules], int]]:
-    """Run a site with that cache, a host in front of it, and a host at the control unit."""
+) -> Iterator[tuple[dict[str, Hercules], dict[str, int]]]:
+    """Run a site with that cache, a bare server, and a host in front of everything.
+
+    Yields the hosts, and the process numbers of the two servers.
+    """
     name = f"site-{cache}"
     bench = folder / f"{name}.toml"
     bench.write_text(_SITE.format(cache=cache, folder=folder, name=name, sync=sync))
-    command = [*space.prefix, sys.executable, "-m", "rig.cli", "site", "start", "A"]
+    # Reads that shall miss the site's cache shall find nothing kept here either.
+    keep = str(int(cache != COLD_CACHE))
+    commands = {
+        THROUGH: ("rig.cli", "site", "start", "A", "--bench", str(bench)),
+        BARE: ("rig.measure.bare_unit", "3992", "3990", "0A02", keep),
+    }
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
-        site = stack.enter_context(
-            started([*command, "--bench", str(bench)], stdout=subprocess.PIPE, stderr=log)
-        )
-        assert site.stdout is not None
-        if not site.stdout.readline():
-            raise UnavailableError(f"the site did not start; see {log.name}")
+        pids = {
+            kind: stack.enter_context(_server([*space.prefix, sys.executable, "-m", *module], log))
+            for kind, module in commands.items()
+        }
         hosts = {
             kind: stack.enter_context(
-                _hercules(folder / f"{name}-{port}", space, f"0A00 3390 {place} cu=3990-6")
+                _hercules(folder / f"{name}-{number}", space, f"0A00 3390 {place} cu=3990-6")
             )
-            for kind, port, place in (
-                (DIRECT, 3990, "127.0.0.1:3990:0A01"),
-                (THROUGH, 3991, "127.0.0.1:3991:0A00"),
+            for number, (kind, place) in enumerate(
+                {
+                    DIRECT: "127.0.0.1:3990:0A01",
+                    THROUGH: "127.0.0.1:3991:0A00",
+                    BARE: "127.0.0.1:3992:0A02",
+                }.items()
             )
         }
         for host in hosts.values():
             host.run_to_end(_guest("format").image(1), _PROGRAM_S_MAX)
-        yield hosts, site.pid
+        yield hosts, pids
+
+
+@contextlib.contextmanager
+def _server(command: list[str], log: IO[bytes]) -> Iterator[int]:
+    """Run a server that says a line when it is ready; yield its process number."""
+    with started(command, stdout=subprocess.PIPE, stderr=log) as server:
+        assert server.stdout is not None
+        if not server.stdout.readline():
+            raise UnavailableError(f"{command[-1]} did not start; see {log.name}")
+        yield server.pid
 
 
 def _guest(job: str) -> Guest:
@@ -199,8 +221,15 @@ def _summary(raw: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any
         cpu = {kind: row["host_cpu_us"] + row["server_cpu_us"] for kind, row in medians.items()}
         summary[job.name] = {
             "medians": medians,
-            "ratio": round(medians[THROUGH]["per_s"] / medians[DIRECT]["per_s"], 3),
+            "ratio": _ratio(raw[job.name], THROUGH),
+            "bare_ratio": _ratio(raw[job.name], BARE),
             "cpu_ratio": round(cpu[DIRECT] / cpu[THROUGH], 3),
             "least": job.least,
         }
     return summary
+
+
+def _ratio(runs: dict[str, list[dict[str, float]]], kind: str) -> float:
+    """Return the median of a host's rounds, each as a part of the direct host's of that round."""
+    pairs = zip(runs[kind], runs[DIRECT], strict=True)
+    return round(statistics.median(one["per_s"] / other["per_s"] for one, other in pairs), 3)

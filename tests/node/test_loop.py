@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.node.loop import READABLE, WRITABLE, Loop, Workers
+from emulator.node.loop import EXPECTED_TURNS_MAX, READABLE, WRITABLE, Loop, Workers
 
 
 @pytest.fixture
@@ -149,3 +149,32 @@ def test_closing_gives_every_descriptor_back():
     workers.close()
     loop.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_an_expected_peer_is_waited_for_alone(loop, pair):
+    called = []
+    loop.add(pair[0].fileno(), called.append)
+    pair[1].send(b"x")
+    loop.expect(lambda: called.append("awaited"))
+    assert loop.run_once(1) == 1
+    assert called == ["awaited"]
+    assert loop.run_once(1) == 1
+    assert called == ["awaited", READABLE]
+
+
+def test_nobody_is_awaited_while_there_is_more_to_do(loop):
+    called = []
+    loop.expect(lambda: called.append("awaited"))
+    assert loop.run_once(0) == 0
+    loop.run_once(0.001)
+    assert called == []
+
+
+def test_a_peer_that_never_pauses_does_not_keep_the_others_out(loop, pair):
+    called = []
+    loop.add(pair[0].fileno(), called.append)
+    pair[1].send(b"x")
+    for _ in range(EXPECTED_TURNS_MAX + 1):
+        loop.expect(lambda: called.append("awaited"))
+        loop.run_once(1)
+    assert called == ["awaited"] * EXPECTED_TURNS_MAX + [READABLE]

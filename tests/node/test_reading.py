@@ -290,3 +290,48 @@ def test_what_was_cached_meanwhile_is_not_read_ahead():
     bench.cache.put(9, image(9), 0)
     bench.answer(request)
     assert bench.look() == [(8, 1), (10, 2)]
+
+
+# Devices that keep several tracks in one slot.
+
+
+class Slotted(Streaming):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache.ahead.tracks_max = 200
+        self.reading = Reading(self.cache, [self.size, self.size], slots=[14, 14])
+
+    def serve_slot(self, slot: int) -> None:
+        self.serve(*range(14 * slot, 14 * slot + 14))
+
+
+def test_slots_are_read_ahead_whole():
+    bench = Slotted()
+    for slot in range(3):
+        bench.serve_slot(slot)
+        assert bench.look() == []
+    bench.serve_slot(3)
+    assert bench.look() == [(56, 42)]
+    bench.answer(bench.asked[0])
+    bench.read(*range(56, 70))
+    assert bench.reading.wants_turn()
+    assert bench.look() == [(98, 42)]
+
+
+def test_only_the_beginning_of_a_window_brings_the_next():
+    bench = Slotted()
+    for slot in range(4):
+        bench.serve_slot(slot)
+    bench.look()
+    bench.answer(bench.asked[0])
+    bench.read(*range(70, 84))
+    assert not bench.reading.wants_turn()
+    assert bench.look() == []
+
+
+def test_long_reads_are_cut_where_a_slot_begins():
+    bench = Slotted()
+    bench.read(*range(7, 300))
+    assert [(r.offset // TRACK_BYTES, r.length // TRACK_BYTES) for r in bench.take()] == [
+        (7, 245), (252, 48),
+    ]  # fmt: skip
