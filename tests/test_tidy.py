@@ -24,6 +24,7 @@ LONG_FILES: dict[str, str] = {
     "emulator/copy/secondary.py": "from a record to its confirmation in one walk (O3, O7)",
     "emulator/copy/stream.py": "what is kept, closed, sent and confirmed is one queue",
     "emulator/frontend/nbd_requests.py": "requests taken and answered share what is under way",
+    "emulator/link/link.py": "all that a shell asks of a link, and when it is due again",
     "emulator/node/destage.py": "writes, flushes and what refuses them share one book",
     "emulator/node/runtime.py": "one turn of the shell is read in one place",
     "emulator/node/processor.py": "one turn is read in one place",

@@ -46,11 +46,15 @@ class Link:
         self._events: list[LinkEvent] = []
         self._farewell: bytes | None = None
         self._unreleased_bytes = 0
+        self._due_ns: int | None = None
+        self._due_known = False
+        """Whether `_due_ns` is still right: shells ask several times for each change."""
 
     # The line ----------------------------------------------------------------------------------
 
     def start(self, now_ns: int) -> None:
         """Begin to look for the other end: the line is open."""
+        self._due_known = False
         self._farewell = None
         self._pacer = Pacer(self.settings.rate_bytes_per_s)
         self._handshake.start(now_ns)
@@ -70,6 +74,7 @@ class Link:
 
     def receive(self, data: Buffer, now_ns: int) -> None:
         """Take one packet from the line, good or bad."""
+        self._due_known = False
         packet = decode_packet(data)
         if isinstance(packet, str):
             self._door.receive_spoilt(data, packet)
@@ -93,6 +98,9 @@ class Link:
         Fewer than `count_max` means that no more may go before the next call of another verb.
         """
         packets: list[bytes] = []
+        if self._silent() and self._pacer.ready(now_ns):
+            return packets
+        self._due_known = False
         if self._farewell is not None and count_max > 0:
             # Not paced: the shell is about to close the line and does not come back for it.
             packets.append(self._farewell)
@@ -108,6 +116,12 @@ class Link:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due; None if nothing is awaited."""
+        if not self._due_known:
+            self._due_ns = self._next_due_ns()
+            self._due_known = True
+        return self._due_ns
+
+    def _next_due_ns(self) -> int | None:
         deadline_ns = self._handshake.next_deadline_ns()
         waits_ns = self._pacer.waits_ns
         if waits_ns is not None and (deadline_ns is None or waits_ns < deadline_ns):
@@ -120,6 +134,7 @@ class Link:
 
     def wake(self, now_ns: int) -> None:
         """Do what has become due."""
+        self._due_known = False
         self._pacer.wake(now_ns)
         self._handshake.wake(now_ns)
         self._report_refusal(now_ns)
@@ -136,6 +151,7 @@ class Link:
         session = self._session
         if session is None:
             raise MisuseError(f"link {self.settings.name!r}: send while it is {self.state.value}")
+        self._due_known = False
         # One `bytes` is taken as it is; anything else is copied once, here.
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if not isinstance(data, bytes):
@@ -167,7 +183,7 @@ class Link:
         if session is None:
             return 0
         packetizer = session.sender.packetizer
-        if packetizer.unkept_records >= RECORDS_AHEAD_MAX or packetizer.exhausted:
+        if packetizer.full:
             return 0
         return self.settings.window_bytes - packetizer.unkept_bytes
 
@@ -176,6 +192,7 @@ class Link:
 
         Every byte of every `RecordReceived` is released once, also after the session's end.
         """
+        self._due_known = False
         session = self._session
         held_bytes = self._held_above_bytes
         if not 0 <= size_bytes <= held_bytes:
@@ -189,8 +206,15 @@ class Link:
 
     def events(self) -> list[LinkEvent]:
         """Return what happened since the last call, in order."""
+        if not self._events:
+            return []
         events, self._events = self._events, []
         return events
+
+    @property
+    def up(self) -> bool:
+        """Whether records can be sent now: the two ends have a session."""
+        return self._session is not None
 
     @property
     def state(self) -> LinkState:
@@ -204,7 +228,14 @@ class Link:
 
     # Inside ------------------------------------------------------------------------------------
 
+    def _silent(self) -> bool:
+        """Return whether there is nothing to put on the line."""
+        if self._farewell is not None or self._handshake.has_hello:
+            return False
+        return self._session is None or self._session.silent
+
     def _stop(self) -> None:
+        self._due_known = False
         self._handshake.stop()
         # Nothing waits for the line any more; a wait that is over would wake the shell for ever.
         self._pacer.waits_ns = None

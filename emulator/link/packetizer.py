@@ -11,7 +11,7 @@ no more room than its window and one record of `RECORD_BYTES_MAX`.
 from collections import deque
 
 from emulator.wire.layout import PacketFlag, PacketType
-from emulator.wire.packet import Packet, encode_packet
+from emulator.wire.packet import encode_fields
 
 RECORD_BYTES_MAX = 32 * 1024 * 1024
 """Twice the largest record of changes (16 MiB), so that headers never push one over."""
@@ -65,8 +65,8 @@ def data_packet(session: int, number: int, fragment: Fragment, *, again: bool) -
         flags |= _FIRST
     elif offset + size == record.length:
         flags |= _LAST
-    return encode_packet(
-        Packet(
+    return encode_fields(
+        (
             _DATA,
             flags,
             record.kind,
@@ -77,8 +77,8 @@ def data_packet(session: int, number: int, fragment: Fragment, *, again: bool) -
             record.csn,
             record.length,
             offset,
-            record.data if whole else record.view[offset : offset + size],
-        )
+        ),
+        record.data if whole else record.view[offset : offset + size],
     )
 
 
@@ -122,6 +122,19 @@ class Packetizer:
         if not self._unkept:
             return False
         return not self._fresh or self._fresh[0].number > self._unkept[0].number
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether a record has parts that were never sent."""
+        return bool(self._fresh)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether no record may be added but short ones of control."""
+        return (
+            len(self._unkept) >= RECORDS_AHEAD_MAX
+            or self._last >= RECORD_NUMBER_MAX - RECORD_NUMBERS_SPARE
+        )
 
     @property
     def exhausted(self) -> bool:

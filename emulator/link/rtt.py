@@ -26,8 +26,8 @@ class RoundTrip:
 
     __slots__ = (
         "_backoff",
-        "_base_ns",
         "_line_ns",
+        "base_ns",
         "latest_ns",
         "min_ns",
         "smooth_ns",
@@ -37,7 +37,8 @@ class RoundTrip:
     def __init__(self, packet_ns: int) -> None:
         # Our packet, theirs and the acknowledgement may each wait for one of full size.
         self._line_ns = _LINE_PACKETS * packet_ns
-        self._base_ns = RTO_NS_INITIAL + self._line_ns
+        self.base_ns = RTO_NS_INITIAL + self._line_ns
+        """How long an answer may take when nothing is wrong."""
         self._backoff = 0
         self.smooth_ns: int | None = None
         self.varies_ns = 0
@@ -57,15 +58,11 @@ class RoundTrip:
             self.varies_ns += (abs(self.smooth_ns - round_trip_ns) - self.varies_ns) // 4
             self.smooth_ns += (round_trip_ns - self.smooth_ns) // 8
         wait_ns = self.smooth_ns + max(4 * self.varies_ns, _GRAIN_NS)
-        self._base_ns = max(RTO_NS_MIN, wait_ns + ACK_DELAY_NS) + self._line_ns
-
-    def base_ns(self) -> int:
-        """Return how long an answer may take when nothing is wrong."""
-        return self._base_ns
+        self.base_ns = max(RTO_NS_MIN, wait_ns + ACK_DELAY_NS) + self._line_ns
 
     def timeout_ns(self) -> int:
         """Return how long to wait now: doubled for each time-out in a row, up to a bound."""
-        base_ns = self._base_ns
+        base_ns = self.base_ns
         if not self._backoff:
             return base_ns
         return min(base_ns << self._backoff, max(RTO_NS_MAX, 2 * base_ns))

@@ -102,6 +102,11 @@ class Sender:
         self._quiet_since_ns = now_ns
         return data_packet(self._session, self.number, fragment, again=again)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether there is nothing that `next_packet` could send."""
+        return not self.flight.waits and not self.packetizer.waiting
+
     def take_ack_number(self, now_ns: int) -> int:
         """Return the number for an ACK or CLOSE packet that is sent now."""
         self.number += 1
@@ -175,15 +180,15 @@ class Sender:
         return self.packetizer.head_cut and not self.flight and not self.flight.waits
 
     def _doubt_ns(self) -> int | None:
-        if self.flight:
+        if self.flight.size_bytes:
             return self._quiet_since_ns + self.rtt.timeout_ns()
         if not self.packetizer.blocked and not self._owed():
             return None
-        base_ns = self.rtt.base_ns()
+        base_ns = self.rtt.base_ns
         return self._quiet_since_ns + min(base_ns << self._probes, max(PROBE_NS_MAX, base_ns))
 
     def _detect(self, now_ns: int) -> None:
         flight = self.flight
         wait_ns = self.rtt.loss_ns(reordering=flight.reordering)
         self.congestion.lost(flight.detect(now_ns, wait_ns))
-        flight.forget_late(now_ns - _LATE_TRIPS * self.rtt.base_ns())
+        flight.forget_late(now_ns - _LATE_TRIPS * self.rtt.base_ns)

@@ -18,7 +18,7 @@ from emulator.link.sender import Sender
 from emulator.link.settings import LinkSettings
 from emulator.link.timing import Timing
 from emulator.wire.layout import PacketFlag, PacketType, RecordKind
-from emulator.wire.packet import OVERHEAD_BYTES, Packet, encode_packet
+from emulator.wire.packet import OVERHEAD_BYTES, Packet, encode_fields
 
 CLOSE_REASON_BYTES_MAX = 40
 """A line of text for the other end's operator, within the smallest packet."""
@@ -27,6 +27,8 @@ _DEAD_TRIPS = 4
 _DATA = int(PacketType.DATA)
 _ACK = int(PacketType.ACK)
 _CLOSE = int(PacketType.CLOSE)
+_UNSEALED = int(PacketFlag.UNSEALED)
+_NO_RECORD = int(RecordKind.NONE)
 
 
 class Session:
@@ -119,10 +121,15 @@ class Session:
             self._sent_ns = now_ns
         return packet
 
+    @property
+    def silent(self) -> bool:
+        """Tell whether there is nothing that `next_packet` could send."""
+        return not self.receiver.ack_now and self.sender.idle
+
     def close_packet(self, reason: str, now_ns: int) -> bytes:
         """Return the packet that tells the other end that this session is over."""
         payload = reason.encode()[:CLOSE_REASON_BYTES_MAX]
-        packet = self._control(PacketType.CLOSE, payload, now_ns)
+        packet = self._control(_CLOSE, payload, now_ns)
         self._counters.sent_close_packets += 1
         self._counters.sent_close_bytes += len(packet)
         return packet
@@ -162,18 +169,19 @@ class Session:
         return deadline_ns if sender_ns is None or deadline_ns < sender_ns else sender_ns
 
     def _dead_at_ns(self) -> int:
-        trips_ns = _DEAD_TRIPS * self.sender.rtt.base_ns()
-        return self._heard_ns + max(self._timing.dead_ns, trips_ns)
+        wait_ns, dead_ns = _DEAD_TRIPS * self.sender.rtt.base_ns, self._timing.dead_ns
+        if wait_ns < dead_ns:  # noqa: PLR1730 - as above
+            wait_ns = dead_ns
+        return self._heard_ns + wait_ns
 
     def _ack_packet(self, now_ns: int) -> bytes:
-        packet = self._control(PacketType.ACK, self.receiver.take_ack(now_ns), now_ns)
+        packet = self._control(_ACK, self.receiver.take_ack(now_ns), now_ns)
         self._counters.sent_ack_packets += 1
         self._counters.sent_ack_bytes += len(packet)
         return packet
 
     def _control(self, type_: int, payload: bytes, now_ns: int) -> bytes:
         number = self.sender.take_ack_number(now_ns)
-        flags = PacketFlag.UNSEALED
-        return encode_packet(
-            Packet(type_, flags, RecordKind.NONE, 0, self.field_out, number, 0, 0, 0, 0, payload)
+        return encode_fields(
+            (type_, _UNSEALED, _NO_RECORD, 0, self.field_out, number, 0, 0, 0, 0), payload
         )

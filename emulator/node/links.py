@@ -8,7 +8,6 @@ from emulator.events import Event, LinkChanged
 from emulator.link.events import LinkDown, LinkRefused, LinkUp, RecordKept, RecordReceived
 from emulator.link.link import Link
 from emulator.link.settings import LinkSettings
-from emulator.link.states import LinkState
 from emulator.wire.checksum import Buffer
 
 # After a session was ended on purpose the peer is given time before the next try (R7).
@@ -35,7 +34,7 @@ class LinkEnd:
     @property
     def up(self) -> bool:
         """Whether records can be sent now."""
-        return self.machine.state is LinkState.UP
+        return self.machine.up
 
     def opened(self, now_ns: int, mtu_bytes: int, rate_bytes_per_s: float | None) -> None:
         """Begin to greet the other end: the line is open."""

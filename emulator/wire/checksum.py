@@ -11,6 +11,8 @@ from typing import cast
 import crc32c as _fast
 import xxhash
 
+_crc32c = _fast.crc32c
+
 Buffer = bytes | bytearray | memoryview
 
 CHAIN_BYTES = 16
@@ -23,7 +25,7 @@ def crc32c(data: Buffer, crc: int = 0) -> int:
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
     """
-    return _fast.crc32c(data, crc)
+    return _crc32c(data, crc)
 
 
 def crc_by_name(name: str) -> Callable[[bytes], int]:

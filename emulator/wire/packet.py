@@ -22,7 +22,8 @@ _TRAILER = struct.Struct(struct_format(PACKET_TRAILER_FIELDS))
 _TYPES = frozenset(int(kind) for kind in PacketType)
 
 HEADER_BYTES = _HEADER.size
-OVERHEAD_BYTES = _HEADER.size + _TRAILER.size
+TRAILER_BYTES = _TRAILER.size
+OVERHEAD_BYTES = HEADER_BYTES + TRAILER_BYTES
 PAYLOAD_BYTES_MAX = 0xFFFF
 
 
@@ -44,8 +45,12 @@ class Packet(NamedTuple):
 
 def encode_packet(packet: Packet) -> bytes:
     """Return the bytes of `packet` with its CRC, ready for a line."""
-    payload = packet.payload
-    header = _HEADER.pack(MAGIC, VERSION, *packet[:10], len(payload))
+    return encode_fields(packet[:10], packet.payload)
+
+
+def encode_fields(fields: tuple[int, ...], payload: Buffer) -> bytes:
+    """Do as `encode_packet` with the fields before the payload, in order, as they are."""
+    header = _HEADER.pack(MAGIC, VERSION, *fields, len(payload))
     return b"".join((header, payload, _TRAILER.pack(crc32c(payload, crc32c(header)))))
 
 
@@ -57,17 +62,17 @@ def decode_packet(data: Buffer) -> Packet | str:
     """
     if len(data) < OVERHEAD_BYTES:
         return "short"
-    magic, version, type_, *fields, payload_length = _HEADER.unpack_from(data)
-    if magic != MAGIC:
+    fields = _HEADER.unpack_from(data)
+    if fields[0] != MAGIC:
         return "magic"
-    if version != VERSION:
+    if fields[1] != VERSION:
         return "version"
-    if type_ not in _TYPES:
+    if fields[2] not in _TYPES:
         return "type"
-    end = HEADER_BYTES + payload_length
-    if end + _TRAILER.size > len(data):
+    end = HEADER_BYTES + fields[-1]
+    if end + TRAILER_BYTES > len(data):
         return "length"
     view = memoryview(data)
     if _TRAILER.unpack_from(data, end)[0] != crc32c(view[:end]):
         return "crc"
-    return Packet._make((type_, *fields, view[HEADER_BYTES:end]))
+    return Packet._make((*fields[2:-1], view[HEADER_BYTES:end]))
