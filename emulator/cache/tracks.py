@@ -231,6 +231,8 @@ class TrackCache:
         Tracks that are being written and in `without` do not count.
         """
         waiting = next(iter(self._oldest_lsn[volume].values()), None)
+        if not self._writing_lsn:
+            return waiting
         writing = min(
             (
                 lsn
@@ -364,7 +366,7 @@ class TrackCache:
 
     def held_tracks(self) -> int:
         """Return how many images are in memory, for whatever reason."""
-        return len(self.clean) + len(self.dirty) + len(self.ahead) + self.pinned_tracks
+        return len(self.clean) + len(self.dirty) + len(self.ahead.images) + self.pinned_tracks
 
     def held_bytes(self) -> int:
         """Return what images and directory take now, counted as `memory.py` does."""

@@ -19,7 +19,7 @@ from emulator.copy.lineage import Generation, Position
 from emulator.copy.map_bases import MapBases
 from emulator.copy.replies import Replies
 from emulator.copy.services import Services
-from emulator.copy.states import PairState, Role, Signal, next_state
+from emulator.copy.states import DUPLEX, PRIMARY, PairState, Role, Signal, next_state
 from emulator.copy.stream import HOST_ENTRY, Stream
 from emulator.copy.through import Through
 from emulator.events import PairChanged
@@ -31,6 +31,8 @@ from emulator.wire.checksum import CHAIN_NONE
 ENTRY_BYTES_MAX = 1 << 20
 # Headers that a host write adds to its data in the journal: its parts, and its entry's share.
 CHANGE_BYTES_MAX = 256
+# Levels at which no host waits for the other site.
+_LOCAL = (AckLevel.NVS, AckLevel.VOLATILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Group:
         """Why every write is complete only on its disk; empty while the store is good (W4)."""
         self._flushes = Replies()
         self.stream = Stream(services, link, number, Position(0, 0, CHAIN_NONE))
-        self.stream.eager = ack not in (AckLevel.NVS, AckLevel.VOLATILE)
+        self.stream.eager = ack not in _LOCAL
         self.exposure = Exposure()
         self.host_writes = 0
         self.host_bytes = 0
@@ -216,7 +218,7 @@ class Group:
 
     def noting(self) -> bool:
         """Return whether host writes go into the stream's open epoch."""
-        return self.role is Role.PRIMARY and not self.map_mode
+        return self.role is PRIMARY and not self.map_mode
 
     # The journal.
 
@@ -245,7 +247,7 @@ class Group:
             if self.noting():
                 self.stream.journalled(lsn)
             self.through.note(batch.csn_last, lsn)
-            if self.role is Role.PRIMARY:
+            if self.role is PRIMARY:
                 self.exposure.accepted(batch.csn_last, self.services.now_ns)
         self._batches.clear()
 
@@ -264,7 +266,7 @@ class Group:
 
     def retained_lsn(self) -> int | None:
         """Return from where the journal is needed for the other site."""
-        if self.role is Role.PRIMARY and not self.map_mode:
+        if self.role is PRIMARY and not self.map_mode:
             return self.stream.retained_lsn()
         return None
 
@@ -279,12 +281,12 @@ class Group:
 
     def release(self) -> None:
         """Tell hosts what is complete now, by the group's acknowledgement level."""
-        if self._flushes:
+        if self._flushes.waiting:
             self._flushes.release(self._safe_csn())
-        if not self.replies and not self.through_replies:
+        if not self.replies.waiting and not self.through_replies.waiting:
             return
         csn = self.durable_csn
-        if self.role is Role.PRIMARY and self.ack not in (AckLevel.NVS, AckLevel.VOLATILE):
+        if self.role is PRIMARY and self.ack not in _LOCAL:
             csn = self._remote_csn(csn)
         elif self.ack is AckLevel.VOLATILE:
             csn = self.csn
@@ -308,7 +310,7 @@ class Group:
         self.write_through = reason
 
     def _remote_csn(self, csn: int) -> int:
-        duplex = self.joining or self.state is PairState.DUPLEX
+        duplex = self.joining or self.state is DUPLEX
         if duplex or self.on_link_loss is OnLinkLoss.HOLD:
             applied = self.ack is AckLevel.REMOTE_APPLIED
             return min(csn, self.stream.applied_csn if applied else self.stream.acked.csn)
@@ -320,7 +322,7 @@ class Group:
 
         From now on hosts wait for the other site, so that this comes to an end.
         """
-        if self.ack in (AckLevel.NVS, AckLevel.VOLATILE):
+        if self.ack in _LOCAL:
             return False
         self.joining = True
         return min(self.stream.acked.csn, self.stream.applied_csn) < self.answered_csn
@@ -337,7 +339,7 @@ class Group:
         self.state = next_state(before, signal)
         self.reason = reason
         self.joining = False
-        if self.state is not PairState.DUPLEX and before is PairState.DUPLEX:
+        if self.state is not DUPLEX and before is DUPLEX:
             self._suspension_saved = False
             self.services.save_soon(self.suspension_saved)
         if self.state is not before:
@@ -351,7 +353,7 @@ class Group:
 
     def position(self) -> Position:
         """Return how far this site's copy has come, with the newest provable chain hash."""
-        if self.role is Role.PRIMARY:
+        if self.role is PRIMARY:
             return Position(self.generation(), self.csn, self.stream.newest_chain())
         return self.stream.acked
 
@@ -359,7 +361,7 @@ class Group:
         """Return how far the other site is behind (V3)."""
         acked = self.stream.acked.csn
         self.exposure.forget(acked)
-        records = max(0, self.csn - acked) if self.role is Role.PRIMARY else 0
+        records = max(0, self.csn - acked) if self.role is PRIMARY else 0
         return {
             "records": records,
             "bytes": self._waiting_bytes() if records else 0,

@@ -17,28 +17,28 @@ class Replies:
     def __init__(self) -> None:
         self.released_csn = 0
         """Up to where hosts may have been told that their writes are complete."""
-        self._waiting: deque[tuple[int, Requester, int]] = deque()
+        self.waiting: deque[tuple[int, Requester, int]] = deque()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def add(self, csn: int, who: Requester, cookie: int) -> None:
         """Let an operation wait until everything up to `csn` is safe."""
-        self._waiting.append((csn, who, cookie))
+        self.waiting.append((csn, who, cookie))
 
     def add_many(self, csn: int, who: Requester, cookies: Sequence[int]) -> None:
         """Let operations with csns from `csn` on wait, each for its own."""
-        self._waiting.extend(zip(range(csn, csn + len(cookies)), repeat(who), cookies))
+        self.waiting.extend(zip(range(csn, csn + len(cookies)), repeat(who), cookies))
 
     def release(self, csn: int) -> None:
         """Tell every host whose operation is covered by `csn` that it is complete."""
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting and waiting[0][0] <= csn:
             self.released_csn, who, cookie = waiting.popleft()
             who.completed(cookie, Outcome.DONE, [])
 
     def refuse(self, outcome: Outcome) -> None:
         """Tell every waiting host that its operation failed."""
-        while self._waiting:
-            _csn, who, cookie = self._waiting.popleft()
+        while self.waiting:
+            _csn, who, cookie = self.waiting.popleft()
             who.completed(cookie, outcome, [])

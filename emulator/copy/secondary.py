@@ -117,7 +117,10 @@ class Secondary:
 
     def pinned_tracks(self) -> int:
         """Return how many images wait here to be applied."""
-        return len(self._staged) + sum(len(waiting.pieces) for waiting in self._durable)
+        tracks = len(self._staged)
+        for waiting in self._durable:
+            tracks += len(waiting.pieces)
+        return tracks
 
     def _drop_queue(self) -> None:
         for _kind, data in self._queue:

@@ -8,7 +8,7 @@ from typing import Any
 
 from emulator.copy.group import Group
 from emulator.copy.messages import encode_text
-from emulator.copy.states import PairState, Role, Signal
+from emulator.copy.states import PRIMARY, PairState, Role, Signal
 from emulator.errors import PeerError
 from emulator.wire.layout import RecordKind
 
@@ -41,8 +41,10 @@ class Standing:
     def say(self) -> None:
         """Tell the secondary what has changed since it was told."""
         group = self._group
+        if group.role is not PRIMARY or not self._heard:
+            return
         said = (group.state, group.reason)
-        if group.role is not Role.PRIMARY or not self._heard or said == self._said:
+        if said == self._said:
             return
         if group.state in (PairState.SUSPENDED, PairState.WAITING):
             # How it stood before this link says nothing; an operator's order does.

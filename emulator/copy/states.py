@@ -4,6 +4,7 @@ The table is the documentation: a pair that is missing cannot happen.
 """
 
 import enum
+from typing import Final
 
 from emulator.copy.levels import AckLevel
 from emulator.errors import MisuseError
@@ -42,6 +43,11 @@ class Signal(enum.Enum):
     CAUGHT_UP = "the secondary has everything it had to catch up on"
     REFUSED = "the two histories do not fit together"
 
+
+# What each turn asks for: a member that is looked up in its class costs ten times as much.
+PRIMARY: Final = Role.PRIMARY
+SECONDARY: Final = Role.SECONDARY
+DUPLEX: Final = PairState.DUPLEX
 
 _S, _G = PairState, Signal
 PAIR_TABLE: dict[tuple[PairState, Signal], PairState] = {

@@ -117,10 +117,11 @@ class Stream:
 
     def pinned_tracks(self) -> int:
         """Return how many images are held here, at most, beyond those in the cache."""
-        epochs = [closed.epoch for closed in self.closed if closed.epoch is not None]
-        if self._reading is not None:
-            epochs.append(self._reading)
-        return sum(len(epoch) for epoch in epochs) + len(self.open.bases)
+        tracks = len(self.open.bases) + len(self._reading or ())
+        for closed in self.closed:
+            if closed.epoch is not None:
+                tracks += len(closed.epoch)
+        return tracks
 
     def waiting_bytes(self) -> int:
         """Return how many journalled bytes the other site has not confirmed."""
@@ -163,7 +164,7 @@ class Stream:
 
     def full(self) -> bool:
         """Return whether the open epoch has as many tracks as both sites want to hold."""
-        return len(self.open) >= self.epoch_tracks_max
+        return len(self.open.images) >= self.epoch_tracks_max
 
     def wants_close(self) -> bool:
         """Return whether the open epoch should be closed now."""
@@ -174,16 +175,15 @@ class Stream:
         return (
             self.flowing
             and self._sent == len(self.closed) < EPOCHS_SENT_MAX
-            and (self.eager or (self._worth_closing() and not self._gathering()))
+            and (self.eager or not self._gathering())
             and self.inflight_bytes < self._inflight_bytes_max
             and self._services.link_room_bytes(self._link) > 0
         )
 
-    def _worth_closing(self) -> bool:
-        return not self.closed or len(self.open) >= WORTH_TRACKS
-
     def _gathering(self) -> bool:
-        """Return whether hosts are so busy that the open epoch should go on."""
+        """Return whether the open epoch should go on, as long as no host waits for its end."""
+        if self.closed and len(self.open.images) < WORTH_TRACKS:
+            return True
         now_ns = self._services.now_ns
         return (
             now_ns - self._written_ns < PAUSE_NS
@@ -220,11 +220,17 @@ class Stream:
 
     def busy(self) -> bool:
         """Return whether `pump` could send more at once."""
-        if not self.flowing or self._services.link_room_bytes(self._link) <= 0:
-            return False
         # An epoch that has begun goes on: only its end lets the other site confirm anything.
-        return self._records is not None or (
-            self._sent < min(len(self.closed), EPOCHS_SENT_MAX)
+        return (
+            self.flowing
+            and (self._records is not None or self._may_begin())
+            and self._services.link_room_bytes(self._link) > 0
+        )
+
+    def _may_begin(self) -> bool:
+        """Return whether there is an epoch to be sent next, and it may go."""
+        return (
+            len(self.closed) > self._sent < EPOCHS_SENT_MAX
             and self.inflight_bytes < self._inflight_bytes_max
             and not self._loading
             and self.closed[self._sent].end_lsn <= self._services.journal.durable_lsn

@@ -62,10 +62,10 @@ class Care:
         processor = self._processor
         destage = processor.destage
         refused, destage.refused = destage.refused, []
-        broken = destage.broken_devices()
         for name, group in processor.groups.items():
             if not group.through.exact:
                 continue
+            broken = destage.broken_devices()
             devices = self._devices[name]
             if not processor.guard.is_lost or processor.guard.marked:
                 group.through.reached(destage.unwritten_lsn(devices))

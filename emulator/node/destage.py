@@ -111,11 +111,8 @@ class Destage:
         for device, disk in enumerate(self._disks):
             if disk.broken:
                 continue
-            for key in disk.stuck.due(now_ns):
-                image = self._cache.destage_again(key)
-                if image is not None:
-                    disk.stuck.trying(key)
-                    self._ask(device, [(key, image)], again=True)
+            if disk.stuck.retries:
+                self._try_again(device, disk)
             if now_ns < disk.retry_ns or not (pressed or disk.through):
                 continue
             while disk.writes < WRITES_MAX and self._cache.waiting_tracks(device):
@@ -129,6 +126,13 @@ class Destage:
                 if disk.tracks_max < DESTAGE_TRACKS:
                     # One at a time, so that each outcome is known before the next is chosen.
                     break
+
+    def _try_again(self, device: int, disk: _Disk) -> None:
+        for key in disk.stuck.due(self._now_ns):
+            image = self._cache.destage_again(key)
+            if image is not None:
+                disk.stuck.trying(key)
+                self._ask(device, [(key, image)], again=True)
 
     def _ask(self, device: int, written: list[tuple[int, bytes]], *, again: bool) -> None:
         self._number += 1
@@ -222,7 +226,7 @@ class Destage:
             return
         disk.retry_ns = 0
         disk.tracks_max = min(DESTAGE_TRACKS, disk.tracks_max * 2)
-        if disk.stuck or disk.doubtful:
+        if disk.stuck.retries or disk.doubtful:
             for key, _image in batch.written:
                 disk.stuck.freed(key)
                 disk.doubtful.discard(key)
@@ -279,8 +283,19 @@ class Destage:
         return [
             device
             for device, disk in enumerate(self._disks)
-            if disk.broken or disk.retry_ns or disk.flush_retry_ns or disk.stuck or disk.doubtful
+            if disk.broken
+            or disk.retry_ns
+            or disk.flush_retry_ns
+            or disk.stuck.retries
+            or disk.doubtful
         ]
+
+    def refuses_tracks(self) -> bool:
+        """Return whether any disk refuses single tracks."""
+        for disk in self._disks:  # noqa: SIM110 - asked each turn; a generator costs twice as much
+            if disk.stuck.retries:
+                return True
+        return False
 
     def stuck_tracks(self, device: int) -> list[int]:
         """Return the keys of the tracks that a disk refuses."""
@@ -305,7 +320,9 @@ class Destage:
         found: int | None = None
         for device in devices:
             disk = self._disks[device]
-            waiting = self._cache.oldest_lsn(device, disk.stuck.resting() if disk.stuck else ())
+            waiting = self._cache.oldest_lsn(
+                device, disk.stuck.resting() if disk.stuck.retries else ()
+            )
             found = _oldest((found, waiting, disk.unflushed_lsn, disk.flushing_lsn))
         return found
 
@@ -323,4 +340,8 @@ class Destage:
 
 
 def _oldest(lsns: Iterable[int | None]) -> int | None:
-    return min((lsn for lsn in lsns if lsn is not None), default=None)
+    found: int | None = None
+    for lsn in lsns:
+        if lsn is not None and (found is None or lsn < found):
+            found = lsn
+    return found

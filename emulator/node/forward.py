@@ -35,6 +35,8 @@ class Forward:
     def run(self) -> None:
         """Journal what lies too far behind, and let go of the older places of what is durable."""
         processor = self._processor
+        if not self._under_way and not processor.destage.refuses_tracks():
+            return
         journal, cache = processor.journal, processor.cache
         for key, (image, lsn) in list(self._under_way.items()):
             if journal.durable_lsn > lsn:

@@ -40,17 +40,14 @@ class Guard:
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
         self.state = StoreState.GOOD
+        self.is_lost = False
+        """The store takes nothing any more."""
         self.reason = ""
         self.marked = False
         """The disks say that the store was lost; only then may they get ahead of it."""
         self.stop: DeviceError | None = None
         """Why the site cannot go on at all."""
         self._at_risk: dict[str, int] = {}
-
-    @property
-    def is_lost(self) -> bool:
-        """Return whether the store takes nothing any more."""
-        return self.state is StoreState.LOST
 
     def has_battery(self) -> bool:
         """Return whether the store counts on a battery (`sync=battery`)."""
@@ -90,7 +87,7 @@ class Guard:
         if not processor.saving.saves or not processor.sums.everywhere():
             self.stop = error
             return
-        self.state, self.reason = StoreState.LOST, str(error)
+        self.state, self.reason, self.is_lost = StoreState.LOST, str(error), True
         for group in processor.groups.values():
             self._at_risk[group.name] = group.csn
             on_disk = group.through.csn
@@ -117,6 +114,8 @@ class Guard:
 
     def look(self) -> None:
         """Say when everything that was at risk has reached its disk."""
+        if not self._at_risk:
+            return
         for name, csn in list(self._at_risk.items()):
             if self.marked and self._on_disk(name) >= csn:
                 del self._at_risk[name]

@@ -59,10 +59,10 @@ class Pacing:
         """Decide whether hosts are paced now, and why."""
         processor = self._processor
         cache, journal = processor.cache, processor.journal
-        cache.pinned_tracks = sum(
-            pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
-            for pair in processor.pairs.values()
-        )
+        pinned_tracks = 0
+        for pair in processor.pairs.values():
+            pinned_tracks += pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
+        cache.pinned_tracks = pinned_tracks
         for pair in processor.pairs.values():
             if pair.group.stream.unreadable:
                 reason, pair.group.stream.unreadable = pair.group.stream.unreadable, ""
@@ -72,20 +72,20 @@ class Pacing:
         now_ns = processor.now_ns
         if now_ns >= self._until_ns:
             self._until_ns = 0
-        arrived = max(0, journal.tail_lsn - self._seen_lsn)
+        arrived = journal.tail_lsn - self._seen_lsn
         self._seen_lsn = journal.tail_lsn
         self._stopped = cache.full()
         self.reason = "the cache is full of tracks not yet on their disks" if self._stopped else ""
         self._cache.drained(processor.destage.written_tracks, now_ns)
-        dirty = cache.dirty_tracks() + cache.pinned_tracks
-        tracks = -(-arrived // TRACK_BYTES)
-        self._slow(
-            self._cache.wait_ns(dirty, cache.tracks_max, tracks), "the cache waits for the disks"
-        )
+        if arrived > 0:
+            dirty = cache.dirty_tracks() + cache.pinned_tracks
+            tracks = -(-arrived // TRACK_BYTES)
+            wait_ns = self._cache.wait_ns(dirty, cache.tracks_max, tracks)
+            self._slow(wait_ns, "the cache waits for the disks")
         self._for_disks.drained(journal.trim_lsn, now_ns)
         self._for_sites.drained(journal.trim_lsn, now_ns)
         if journal.used_bytes() > journal.ring_bytes * PACE_DISKS_FILL:
-            self._judge_journal(arrived)
+            self._judge_journal(max(0, arrived))
         else:
             self._since_ns = None
 

@@ -19,7 +19,7 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.audit import AuditFeed
 from emulator.copy.services import ReadJournal, ReadTracks, Request, Saved, Step
-from emulator.copy.states import Role
+from emulator.copy.states import PRIMARY
 from emulator.errors import BenchError, DeviceError
 from emulator.events import DiskFailed, Event
 from emulator.node.building import build
@@ -59,6 +59,9 @@ EPOCH_TRACKS_MAX = 65536
 DESTAGE_SHARE = 2
 # Fill of the journal at which tracks are destaged though hosts are busy.
 DESTAGE_FILL = 0.3
+# A turn comes at least so often, and while tracks wait for their disks.
+TICK_NS = SECOND_NS // 4
+DIRTY_TICK_NS = 20 * MILLISECOND_NS
 
 
 class Processor:
@@ -154,8 +157,7 @@ class Processor:
 
     def link_room_bytes(self, link: str) -> int:
         """Return how much may be queued on a link now; 0 while it is down."""
-        end = self.links[link]
-        return end.machine.room_bytes() if end.up else 0
+        return self.links[link].machine.room_bytes()
 
     def link_release(self, link: str, size_bytes: int) -> None:
         """Say that received bytes are dealt with."""
@@ -215,7 +217,7 @@ class Processor:
             group.flush_batches()
         for pair in self.pairs.values():
             group = pair.group
-            if group.role is Role.PRIMARY and not group.map_mode and group.stream.wants_close():
+            if group.role is PRIMARY and not group.map_mode and group.stream.wants_close():
                 group.stream.close_epoch(group.csn)
         self._commit()
 
@@ -272,7 +274,7 @@ class Processor:
         self.rhythm.background_begins(now_ns)
         steps = self.rhythm.steps(now_ns)
         for pair in self.pairs.values():
-            if pair.group.role is Role.PRIMARY:
+            if pair.group.role is PRIMARY:
                 pair.standing.say()
                 pair.group.stream.pump(steps)
             else:
@@ -288,8 +290,10 @@ class Processor:
         if idle or (pressed and self.destage.unflushed_tracks() > self._flush_tracks()):
             self.destage.flush()
         self.saving.consider_trim(idle=idle)
-        self._requests += [*self.reading.take_requests(), *self.destage.requests]
-        self.destage.requests.clear()
+        self._requests += self.reading.take_requests()
+        if self.destage.requests:
+            self._requests += self.destage.requests
+            self.destage.requests.clear()
 
     def _flush_tracks(self) -> int:
         return min(8192, self.cache.tracks_max // 16)
@@ -339,11 +343,13 @@ class Processor:
 
     def busy(self) -> bool:
         """Return whether another turn at once would move something."""
-        return bool(self._requests) or any(
-            pair.group.role is Role.PRIMARY
-            and (pair.group.stream.busy() or pair.group.stream.wants_close())
-            for pair in self.pairs.values()
-        )
+        if self._requests:
+            return True
+        for pair in self.pairs.values():
+            stream = pair.group.stream
+            if pair.group.role is PRIMARY and (stream.busy() or stream.wants_close()):
+                return True
+        return False
 
     def settled(self) -> bool:
         """Return whether everything accepted is on its disk and the journal is empty."""
@@ -356,15 +362,18 @@ class Processor:
 
     def next_deadline_ns(self) -> int:
         """Return when the next turn is due even if nothing happens."""
-        due = [end.next_deadline_ns() for end in self.links.values()]
-        # What is over has waited for something else, which wakes the loop by itself.
-        due += [
-            deadline
-            for pair in self.pairs.values()
-            if (deadline := pair.group.stream.next_deadline_ns()) is not None
-            and deadline > self.now_ns
-        ]
-        due.append(self.pacing.until_ns())
-        due.append(self.scrub.next_deadline_ns())
-        tick = self.now_ns + (20 * MILLISECOND_NS if self.cache.dirty else SECOND_NS // 4)
-        return min([tick, *(d for d in due if d is not None)])
+        now_ns = self.now_ns
+        found_ns = now_ns + (DIRTY_TICK_NS if self.cache.dirty else TICK_NS)
+        for end in self.links.values():
+            due_ns = end.next_deadline_ns()
+            if due_ns is not None and due_ns < found_ns:
+                found_ns = due_ns
+        for pair in self.pairs.values():
+            due_ns = pair.group.stream.next_deadline_ns()
+            # What is over has waited for something else, which wakes the loop by itself.
+            if due_ns is not None and now_ns < due_ns < found_ns:
+                found_ns = due_ns
+        for due_ns in (self.pacing.until_ns(), self.scrub.next_deadline_ns()):
+            if due_ns is not None and due_ns < found_ns:
+                found_ns = due_ns
+        return found_ns

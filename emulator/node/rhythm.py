@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.clock import MICROSECOND_NS
-from emulator.copy.states import Role
+from emulator.copy.states import SECONDARY
 from emulator.copy.stream import GATHER_NS
 from emulator.node.destage import IDLE_NS
 
@@ -52,12 +52,19 @@ class Rhythm:
 
     def idle(self, now_ns: int) -> bool:
         """Return whether neither hosts nor another site keep this one busy."""
-        pairs = self._processor.pairs.values()
-        follows = any(pair.group.role is Role.SECONDARY for pair in pairs)
-        quiet_ns = FOLLOWER_IDLE_NS if follows else IDLE_NS
-        return self._processor.draining or (
-            now_ns - self._host_ns > IDLE_NS and now_ns - self._journalled_ns > quiet_ns
-        )
+        if self._processor.draining:
+            return True
+        journalled_ns = now_ns - self._journalled_ns
+        if now_ns - self._host_ns <= IDLE_NS or journalled_ns <= IDLE_NS:
+            return False
+        return journalled_ns > FOLLOWER_IDLE_NS or not self._follows()
+
+    def _follows(self) -> bool:
+        """Return whether another site sends to this one."""
+        for pair in self._processor.pairs.values():  # noqa: SIM110 - as in destage.py
+            if pair.group.role is SECONDARY:
+                return True
+        return False
 
     def background_waits(self, now_ns: int) -> bool:
         """Return whether the background may be left out of this turn, in which a host spoke.

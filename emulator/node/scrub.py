@@ -47,11 +47,15 @@ class Scrub:
         self._passes = [
             _Pass(-(-size // TRACK_BYTES), rate) for size, rate in zip(sizes, rates, strict=True)
         ]
+        self._read_on = [
+            (device, state) for device, state in enumerate(self._passes) if state.rate_bytes_per_s
+        ]
+        """Those that are read at all."""
 
     def run(self, now_ns: int, *, idle: bool) -> None:
         """Read on where it is due."""
-        for device, state in enumerate(self._passes):
-            if not state.rate_bytes_per_s or state.reading or now_ns < state.due_ns:
+        for device, state in self._read_on:
+            if state.reading or now_ns < state.due_ns:
                 continue
             if self._processor.sums.devices[device] is None:
                 continue
@@ -62,7 +66,9 @@ class Scrub:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next read is due."""
-        due = [s.due_ns for s in self._passes if s.rate_bytes_per_s and not s.reading and s.due_ns]
+        if not self._read_on:
+            return None
+        due = [state.due_ns for _, state in self._read_on if not state.reading and state.due_ns]
         return min(due, default=None)
 
     def _read(self, device: int, state: _Pass) -> None:

@@ -82,7 +82,10 @@ class Tasks:
 
     def poll(self) -> None:
         """Resume every generator whose condition holds now."""
-        if not self._waiting:
+        for ready, _task in self._waiting:
+            if ready():
+                break
+        else:
             return
         waiting, self._waiting = self._waiting, []
         for entry in waiting:
