@@ -27,15 +27,19 @@ def first_difference(
     """
     peek = processor.cache.peek
     for volume, image in enumerate(expected):
-        # Slices of bytes are compared as blocks of memory; views would be, byte for byte.
         disk, first = disks[volume], volume << TRACK_BITS
-        for track, start in enumerate(range(0, len(image), TRACK_BYTES)):
-            wanted = image[start : start + TRACK_BYTES]
-            cached = peek(first | track)
-            if cached is None:
-                differs = disk[start : start + TRACK_BYTES] != wanted
-            else:
-                differs = cached[: len(wanted)] != wanted
-            if differs and (volume, track) not in unknown:
+        served = [
+            peek(first | track) or disk[start : start + TRACK_BYTES]
+            for track, start in enumerate(range(0, len(image), TRACK_BYTES))
+        ]
+        # As one block of memory; only if that differs is it looked for where.
+        whole = b"".join(served)
+        if len(whole) > len(image):
+            whole = whole[: len(image)]
+        if whole == image:
+            continue
+        for track, found in enumerate(served):
+            wanted = image[track * TRACK_BYTES : (track + 1) * TRACK_BYTES]
+            if found[: len(wanted)] != wanted and (volume, track) not in unknown:
                 return volume, track
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.copy.levels import AckLevel
-from emulator.copy.states import PairState, Role
+from emulator.copy.states import DUPLEX, PRIMARY, PairState, Role
 from rig.sim.ledger import Known, Ledger
 from rig.sim.shape import GROUP
 from rig.sim.violation import Violation
@@ -99,12 +99,15 @@ class Promises(Ledger):
     def look_at_primary(self, site: Shell, group: Group, known: Known) -> None:
         """A primary has ended a turn: it is the only one (R1), and as well off as it says (V2)."""
         other = self.other(site)
-        if other.ready and other.group.role is Role.PRIMARY and not self.forced:
+        if other.ready and other.group.role is PRIMARY and not self.forced:
             mine, theirs = group.generation(), other.group.generation()
             raise Violation("R1", f"both sites are primary: {mine:016x} and {theirs:016x}")
-        if group.state is not PairState.DUPLEX:
+        if group.state is not DUPLEX:
             return
-        if group.map_mode or group.copy_number or any(found.set_bits for found in group.maps):
+        lacking = group.map_mode or group.copy_number
+        for found in group.maps:
+            lacking = lacking or found.set_bits
+        if lacking:
             raise Violation("V2", f"{site.name} says duplex while its dirty map is not empty")
         if group.ack in _REMOTE and not self.known[other.name].lost:
             csn = self.durable_csn(other, group.generation())

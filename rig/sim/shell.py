@@ -8,20 +8,31 @@ middle of a turn. Leaves starting, dying and the outside world to `site.py`.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emulator.channel.blocks import Outcome
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
-from emulator.errors import DeviceError
-from emulator.node.requests import MarkDisks, NvsMode, NvsRead, NvsSave, NvsWrite
+from emulator.errors import CorruptError, DeviceError
+from emulator.node.requests import (
+    DiskFlush,
+    DiskRead,
+    DiskWrite,
+    MarkDisks,
+    NvsMode,
+    NvsSave,
+    NvsWrite,
+)
 from rig.sim.disk import SimulatedDisk
 from rig.sim.nvs import SimulatedNvs
-from rig.sim.shape import GROUP, LINK, WatchedProcessor, device_name, read_journal, site_config
+from rig.sim.shape import WatchedProcessor, device_name, read_journal, site_config
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
     from emulator.copy.group import Group
+    from emulator.node.links import LinkEnd
     from emulator.node.processor import Processor
+    from emulator.node.requests import ShellRequest
     from rig.faults.plan import Plan
     from rig.sim.config import SiteHardware, WorldConfig
     from rig.sim.line import Way
@@ -35,10 +46,11 @@ TURN_NS = 20 * MICROSECOND_NS
 # A deadline that has passed and moves nothing would take a whole processor.
 IDLE_TURNS_MAX = 300
 START_TURN_NS = 10 * MILLISECOND_NS
+_OF_DISKS = (DiskWrite, DiskFlush, DiskRead)
 
 
 class Shell:
-    """What turns a processor; `processor` is replaced at each start."""
+    """What turns a processor; `processor` and its parts are replaced at each start."""
 
     def __init__(
         self,
@@ -62,6 +74,9 @@ class Shell:
             for number, size in enumerate(config.volumes)
         ]
         self.processor: WatchedProcessor
+        self.group: Group
+        """The group of the volumes."""
+        self.end: LinkEnd
         self.life = 0
         self.running = False
         self.ready = False
@@ -80,13 +95,12 @@ class Shell:
         self._wake_serial = 0
         self._idle_turns = 0
 
-    @property
-    def group(self) -> Group:
-        """The group of the volumes."""
-        return self.processor.groups[GROUP]
-
     def go_on_starting(self) -> None:
         """Go on after the journal was replayed."""
+        raise NotImplementedError
+
+    def refused(self, error: CorruptError) -> None:
+        """Take note that the site ends by itself: what its store holds is damaged."""
         raise NotImplementedError
 
     def clock_ns(self) -> int:
@@ -98,28 +112,35 @@ class Shell:
         if not self.running or (self.wake_ns is not None and self.wake_ns <= time_ns):
             return
         self.wake_ns = time_ns
-        self._wake_serial += 1
-        serial = self._wake_serial
-        self.scheduler.at(time_ns, lambda: self._woken(serial))
+        self._wake_serial = serial = self._wake_serial + 1
+        self.scheduler.at(time_ns, partial(self._woken, serial))
 
     def _woken(self, serial: int) -> None:
         if serial == self._wake_serial and self.wake_ns is not None:
             self.wake_ns = None
             if self.running and not self.paused:
-                self._turn()
+                try:
+                    self._turn()
+                except CorruptError as error:
+                    self.refused(error)
 
     def _turn(self) -> None:
         processor, life, now_ns = self.processor, self.life, self.clock_ns()
-        self._take(processor, now_ns)
+        if self.done or self.asked or self.inbox:
+            self._take(processor, now_ns)
         processor.turn(now_ns)
-        self._carry_out(processor, life, now_ns)
-        if life != self.life:
-            return
+        requests = processor.take_requests()
+        if requests:
+            self._carry_out(requests, processor, life, now_ns)
+            if life != self.life:
+                return
         processor.complete(now_ns)
         processor.background(now_ns)
-        self._carry_out(processor, life, now_ns)
-        if life != self.life:
-            return
+        requests = processor.take_requests()
+        if requests:
+            self._carry_out(requests, processor, life, now_ns)
+            if life != self.life:
+                return
         more, due_ns = self._send(processor, now_ns)
         for event in processor.take_events():
             self.watch.event(self, event)
@@ -151,7 +172,7 @@ class Shell:
             self._begin(processor, operation)
         inbox, self.inbox = self.inbox, []
         if inbox:
-            processor.links[LINK].receive(inbox, now_ns)
+            self.end.receive(inbox, now_ns)
 
     def _begin(self, processor: Processor, operation: Operation) -> None:
         volume = processor.volumes[device_name(operation.volume)]
@@ -164,20 +185,22 @@ class Shell:
         else:
             volume.write(operation.offset, operation.data, operation, 0)
 
-    def _carry_out(self, processor: Processor, life: int, now_ns: int) -> None:
-        for request in processor.take_requests():
-            if isinstance(request, NvsWrite):
+    def _carry_out(
+        self, requests: list[ShellRequest], processor: Processor, life: int, now_ns: int
+    ) -> None:
+        for request in requests:
+            if isinstance(request, _OF_DISKS):
+                self.disks[request.device].submit(request)
+            elif isinstance(request, NvsWrite):
                 self.watch.submitted(self, request)
                 self.nvs.submit(request)
             elif isinstance(request, NvsSave):
                 self.nvs.submit(request)
             elif isinstance(request, NvsMode | MarkDisks):
                 processor.completed(request, None, now_ns)
-            elif isinstance(request, NvsRead):
+            else:
                 entries = read_journal(self.nvs.read, self.nvs.ring_bytes, self.nvs.uri, request)
                 processor.completed(request, entries, now_ns)
-            else:
-                self.disks[request.device].submit(request)
             if life != self.life:
                 return
 
@@ -185,7 +208,7 @@ class Shell:
         """Give the line what it takes; return whether there is more, and when to look again."""
         if not (self.ready and self.carrier):
             return False, processor.next_deadline_ns()
-        end, way = processor.links[LINK], self.way_out
+        end, way = self.end, self.way_out
         end.wake(now_ns)
         more = False
         if not self.left:

@@ -93,6 +93,7 @@ class Site(Shell):
             self.nvs.map_bytes(),
             self._entropy.randbytes,
         )
+        self.group, self.end = processor.groups[GROUP], processor.links[LINK]
         processor.watch, processor.site = self.watch, self
         processor.watch_link()
         self.console = Console(processor, _add_nothing)
@@ -101,19 +102,13 @@ class Site(Shell):
         try:
             recover(processor, body, self.nvs.read, self.nvs.ring_bytes, self.nvs.uri)
         except CorruptError as error:
-            self._stopped(error)
+            self.refused(error)
             return
         self.watch.starting(self)
         self.wake(self.scheduler.now_ns)
 
-    def _turn(self) -> None:
-        try:
-            super()._turn()
-        except CorruptError as error:
-            self._stopped(error)
-
-    def _stopped(self, error: CorruptError) -> None:
-        """A start was refused: right if the journal was damaged, and then somebody repairs it."""
+    def refused(self, error: CorruptError) -> None:
+        """End a start: right if the journal was damaged, and then somebody repairs it."""
         if not self.nvs.damaged or self.ready:
             raise Violation("W3", str(error)) from error
         self.watch.mark("damaged journal refused")
@@ -138,7 +133,7 @@ class Site(Shell):
             config = self.config
             rate = self.way_out.config.rate_bytes_per_s if config.rate_known else 0
             mtu_bytes = config.mtu_bytes if self.life == 1 else config.mtu_bytes_later
-            self.processor.links[LINK].opened(self.clock_ns(), mtu_bytes, rate or None)
+            self.end.opened(self.clock_ns(), mtu_bytes, rate or None)
 
     def lose_battery(self, entries: int, pattern: int, down_ns: int) -> None:
         """Die, and lose the newest entries of the journal; 0 entries: one of them rots."""
@@ -222,7 +217,7 @@ class Site(Shell):
         self._forget_inbox()
         if self.ready:
             self.left.clear()
-            self.processor.links[LINK].lost(self.clock_ns(), "carrier lost")
+            self.end.lost(self.clock_ns(), "carrier lost")
             self.wake(self.scheduler.now_ns)
 
     def _forget_inbox(self) -> None:
@@ -232,7 +227,7 @@ class Site(Shell):
 
     def count_link(self) -> None:
         """Add the counters of the link, which end with this life, to the site's totals."""
-        counters = self.processor.links[LINK].machine.counters
+        counters = self.end.machine.counters
         for name, value in counters.as_dict().items():
             self.totals[name] = self.totals.get(name, 0) + value
 

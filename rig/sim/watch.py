@@ -13,7 +13,7 @@ import xxhash
 
 from emulator.copy.levels import AckLevel
 from emulator.copy.messages import decode_position, decode_text
-from emulator.copy.states import PairState, Role
+from emulator.copy.states import PRIMARY, PairState, Role
 from emulator.events import (
     CopyProgress,
     DiskFailed,
@@ -222,14 +222,15 @@ class Watch(Promises):
         if not site.ready:
             return
         known, group = self.known[site.name], site.group
-        self.learn_lineage(site)
+        generation = group.generation()
+        if generation != known.generation:
+            self.learn_lineage(site)
         known.turns += 1
-        stream = group.stream
-        state = (group.role, group.generation(), group.consistent, stream.acked.csn)
+        state = (group.role, generation, group.consistent, group.stream.acked.csn)
         if state != known.compared or not known.turns % LOOK_TURNS:
             known.compared = state
             self._compare(site)
-        if group.role is Role.PRIMARY:
+        if group.role is PRIMARY:
             self.look_at_primary(site, group, known)
         self.look_at_bounds(site.processor)
 

@@ -23,7 +23,7 @@ def site() -> Site:
 def starts(site: Site) -> list[str]:
     """Start once more; return the refusals."""
     refusals: list[str] = []
-    site._stopped = lambda error: refusals.append(str(error))
+    site.refused = lambda error: refusals.append(str(error))
     site.boot()
     site.scheduler.run_to(site.scheduler.now_ns + 50_000_000, 1_000_000)
     return refusals
