@@ -140,6 +140,16 @@ class JournalDamaged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JournalRepaired(Event):
+    """What a damaged journal entry held was fetched from the other site, and is on the disks."""
+
+    group: str
+    lsn: int
+    tracks: int
+    """How many tracks were not what they are at the other site."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrackDamaged(Event):
     """A track is not what was written, or cannot be read (bit rot, lost or misdirected write)."""
 

@@ -114,7 +114,8 @@ class Fetching:
                 for key, at in zip(keys, site_keys, strict=True)
                 if at in images
             ]
-            csn = before if before == self._standing() else 0
+            same = before == self._standing() and not self._group.hollow
+            csn = before if same else 0
             self._answer(asked, csn, sorted(found))
 
         self.read(site_keys, done)

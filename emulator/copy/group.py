@@ -13,6 +13,7 @@ from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.batch import Batch
 from emulator.copy.dirty_map import DirtyMap
+from emulator.copy.entries import HOST_ENTRY
 from emulator.copy.exposure import Exposure
 from emulator.copy.levels import AckLevel, OnLinkLoss
 from emulator.copy.lineage import Generation, Position
@@ -20,7 +21,7 @@ from emulator.copy.map_bases import MapBases
 from emulator.copy.replies import Replies
 from emulator.copy.services import Services
 from emulator.copy.states import DUPLEX, PRIMARY, PairState, Role, Signal, next_state
-from emulator.copy.stream import HOST_ENTRY, Stream
+from emulator.copy.stream import Stream
 from emulator.copy.through import Through
 from emulator.events import PairChanged
 from emulator.nvs.journal import EntryKind
@@ -56,6 +57,9 @@ class GroupVolume:
 
 class Group:
     """One consistency group at this site."""
+
+    hollow = False
+    """This primary lacks what a damaged journal entry held; the other site has it (W3)."""
 
     def __init__(
         self,

@@ -345,6 +345,10 @@ class Pair:
         acked = group.stream.acked
         group.role = Role.SECONDARY
         group.lineage = lineage
+        if group.hollow:
+            # What is missing here cannot be fetched track by track any more.
+            group.consistent = False
+            group.copy_number = 0
         newest = Position(group.generation(), acked.csn, acked.chain)
         group.stream.restart_at(newest)
         group.map_mode = False

@@ -157,6 +157,13 @@ class Primary:
 
     def _begin_copy(self, session: int, verdict: Ancestry, *, everything: bool) -> Step:
         group, stream = self.group, self.group.stream
+        if group.hollow:
+            group.signal(
+                Signal.REFUSED,
+                "this site lacks what a damaged journal entry held, and the copy, which has it, "
+                "cannot be brought up to date from the journal; nothing was changed",
+            )
+            return
         if not group.map_mode:
             yield from self._overflow_steps()
         if session != self._session:

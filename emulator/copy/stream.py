@@ -6,17 +6,15 @@ freezes the epoch: after a crash the same records are formed again from the jour
 What was sent stays in the journal until the other site has confirmed it durable.
 """
 
-import struct
 from collections import deque
 from collections.abc import Iterator
 
-from emulator.cache.tracks import track_key
 from emulator.clock import MILLISECOND_NS, SECOND_NS
+from emulator.copy.entries import EPOCH_ACKED, EPOCH_CLOSED, replay_into
 from emulator.copy.lineage import Position
 from emulator.copy.services import Asking, ReadJournal, Services, Step, Until
 from emulator.errors import DeviceError
 from emulator.nvs.journal import EntryKind
-from emulator.record.changes import Extent, decode_changes, track_pieces
 from emulator.record.epoch import Epoch, Record
 from emulator.wire.checksum import chain_hash
 from emulator.wire.layout import RecordKind
@@ -38,8 +36,6 @@ PAUSE_NS = 2 * MILLISECOND_NS
 GATHER_NS = SECOND_NS
 # What is gathered stays in memory when the cache lets it go: at most this share of the cache.
 GATHER_SHARE = 8
-EPOCH_CLOSED = struct.Struct(">QQ")
-HOST_ENTRY = struct.Struct(">QI")
 
 
 class ClosedEpoch:
@@ -143,7 +139,8 @@ class Stream:
         epoch = self.open
         if self.open_first_lsn is None or csn < epoch.csn_first:
             return
-        payload = EPOCH_CLOSED.pack(epoch.csn_first, csn)
+        acked = EPOCH_ACKED.pack(self.acked.csn, self.acked.chain)
+        payload = EPOCH_CLOSED.pack(epoch.csn_first, csn) + acked
         journal = self._services.journal
         if not journal.fits(len(payload)):
             return
@@ -383,18 +380,3 @@ class Stream:
             if closed.epoch is not None:
                 yield from closed.epoch.images
         yield from self.open.images
-
-
-def replay_into(epoch: Epoch, payload: bytes) -> None:
-    """Note the host writes of a journal entry in an epoch."""
-    csn_first, count = HOST_ENTRY.unpack_from(payload)
-    assert csn_first >= epoch.csn_first
-    for change in decode_changes(memoryview(payload)[HOST_ENTRY.size :], count):
-        assert isinstance(change, Extent), "a host write is journalled whole"
-        if change.tracks:
-            images = [image for _key, _start, image in track_pieces(change)]
-            first = track_key(change.volume, change.track)
-            epoch.whole_many(range(first, first + change.tracks), images, [None] * change.tracks)
-            continue
-        for key, start, data in track_pieces(change):
-            epoch.replay(key, start, data)

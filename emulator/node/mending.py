@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
+from emulator.copy.entries import HOST_ENTRY
 from emulator.copy.services import ReadJournal, Until
-from emulator.copy.stream import HOST_ENTRY
 from emulator.errors import CorruptError, DeviceError
 from emulator.events import TrackDamaged, TrackLost, TrackRepaired
 from emulator.nvs.journal import EntryKind

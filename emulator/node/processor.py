@@ -29,6 +29,7 @@ from emulator.node.destage import Destage
 from emulator.node.devices import slot_tracks
 from emulator.node.forward import Forward
 from emulator.node.guard import Guard
+from emulator.node.hollow import Hollow
 from emulator.node.mending import Mending
 from emulator.node.pacing import Pacing
 from emulator.node.reading import Reading
@@ -92,22 +93,17 @@ class Processor:
         )
         self.ready = False
         self.draining = False
-        self._device_sizes = list(sizes.values())
+        device_sizes = list(sizes.values())
         self.sums = Sums(sums or [None] * len(sizes))
         self.mending = Mending(self)
         devices = [config.devices[name] for name in sizes]
         slots = [slot_tracks(row.kind) for row in devices]
         self.reading = Reading(
-            self.cache, self._device_sizes, self.sums.devices, self.mending.mend, slots
+            self.cache, device_sizes, self.sums.devices, self.mending.mend, slots
         )
-        self.destage = Destage(
-            self.cache,
-            self._device_sizes,
-            self.sums.devices,
-            [row.verify for row in devices],
-            slots,
-        )
-        self.scrub = Scrub(self, self._device_sizes, [row.scrub_bytes_per_s for row in devices])
+        verify = [row.verify for row in devices]
+        self.destage = Destage(self.cache, device_sizes, self.sums.devices, verify, slots)
+        self.scrub = Scrub(self, device_sizes, [row.scrub_bytes_per_s for row in devices])
         self._tasks = Tasks(self._ask, self._task_failed)
         self._events: list[Event] = []
         self._requests: list[ShellRequest] = []
@@ -125,6 +121,7 @@ class Processor:
         self.saving = Saving(self)
         self.pacing = Pacing(self)
         self.guard = Guard(self)
+        self.hollow = Hollow(self)
         self._forward = Forward(self)
         self._care = Care(self)
 
@@ -133,6 +130,7 @@ class Processor:
         self.journal = journal
         self.ready = True
         self._care.started()
+        self.hollow.begin()
 
     # Services to the copy.
 

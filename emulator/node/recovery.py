@@ -9,15 +9,17 @@ from typing import Any
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.entries import EPOCH_CLOSED, HOST_ENTRY, replay_into
 from emulator.copy.group import Group
 from emulator.copy.kept import from_superblock
 from emulator.copy.lineage import GENERATIONS_MAX, Generation, Position
 from emulator.copy.map_bases import MapBases
 from emulator.copy.services import Step, Until, read_tracks
 from emulator.copy.states import Role
-from emulator.copy.stream import EPOCH_CLOSED, HOST_ENTRY, ClosedEpoch, replay_into
+from emulator.copy.stream import ClosedEpoch
 from emulator.errors import BenchError, CorruptError
-from emulator.events import JournalDamaged, Recovered
+from emulator.events import Recovered
+from emulator.node.damage import Judge
 from emulator.node.processor import Processor
 from emulator.nvs.journal import EntryKind, Journal
 from emulator.nvs.recovery import Entry, Read, Recovery
@@ -151,7 +153,7 @@ class Replay:
         """Apply every entry; the processor is ready afterwards."""
         processor = self._processor
         entries = 0
-        self._recovery.may_skip = self._may_skip
+        self._recovery.judge = Judge(processor, self._recovery, self._disks_lsn).judge
         for entry in self._recovery.entries():
             entries += 1
             group = self._groups.get(entry.head.group)
@@ -163,26 +165,9 @@ class Replay:
                 raise CorruptError(self._uri, f"entry at lsn {entry.head.lsn}: {error}") from error
             yield Until(lambda: not processor.cache.full())
         self._refuse_lost_tail()
-        self._have_copied_anew()
         journal = self._recovery.journal()
         processor.adopt_journal(journal)
         processor.emit(Recovered(entries, journal.used_bytes(), self._recovery.torn))
-
-    def _may_skip(self, number: int | None) -> bool:
-        """Return whether another site has what a damaged entry held (W3): only for a copy."""
-        groups = list(self._groups.values()) if number is None else [self._groups.get(number)]
-        return all(group is not None and group.role is Role.SECONDARY for group in groups)
-
-    def _have_copied_anew(self) -> None:
-        """Give up copies of which an entry is damaged: the primary has everything, and sends it."""
-        for lsn, number, csn in self._recovery.skipped:
-            for group in self._groups.values():
-                if number not in (None, group.number):
-                    continue
-                group.consistent = False
-                group.copy_number = 0
-                action = "left out; the primary copies everything to this site anew"
-                self._processor.emit(JournalDamaged(group.name, lsn, csn, action))
 
     def _refuse_lost_tail(self) -> None:
         """Refuse a journal that ends before what the superblock knows to have been durable (W3)."""
@@ -226,7 +211,7 @@ class Replay:
         group.csn = group.durable_csn = max(group.csn, entry.head.csn)
 
     def _epoch_closed(self, group: Group, entry: Entry) -> None:
-        csn_first, csn_last = EPOCH_CLOSED.unpack(entry.payload)
+        csn_first, csn_last = EPOCH_CLOSED.unpack_from(entry.payload)
         stream = group.stream
         if not group.noting() or csn_last <= stream.acked.csn:
             return

@@ -166,6 +166,10 @@ class SiteRuntime:
         for sums in self._carrier.sums:
             if sums is not None and lost_body is not None:
                 sums.mark(None)
+        if processor.hollow:
+            self._open_lines()
+        while processor.hollow:
+            self._start_turn()
 
     def _start_turn(self) -> None:
         self._turn(0.01)
@@ -173,6 +177,8 @@ class SiteRuntime:
             raise self.processor.guard.stop
 
     def _open_lines(self) -> None:
+        if self._lines:
+            return
         now_ns = time.monotonic_ns()
         for name, link in self.config.links.items():
             line = LineEnd(

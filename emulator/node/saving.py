@@ -91,7 +91,11 @@ class Saving:
         A start replays contents from here on: its time is that of the live tail alone.
         """
         processor = self._processor
-        lsns = [processor.journal.durable_lsn, processor.destage.needed_lsn()]
+        lsns = [
+            processor.journal.durable_lsn,
+            processor.destage.needed_lsn(),
+            processor.hollow.retained_lsn(),
+        ]
         lsns.extend(pair.secondary.retained_lsn() for pair in processor.pairs.values())
         return max(self._saved_disks_lsn, min(lsn for lsn in lsns if lsn is not None))
 
@@ -105,6 +109,7 @@ class Saving:
             journal.durable_lsn,
             processor.destage.needed_lsn(),
             processor.mending.scanning_lsn,
+            processor.hollow.retained_lsn(),
         ]
         lsns.extend(group.retained_lsn() for group in processor.groups.values())
         for pair in processor.pairs.values():

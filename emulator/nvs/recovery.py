@@ -38,13 +38,14 @@ class Entry(NamedTuple):
     end_lsn: int
 
 
-class Skipped(NamedTuple):
-    """A damaged entry that was left out."""
+class Damage(NamedTuple):
+    """An entry that had been safe and cannot be read."""
 
     lsn: int
-    group: int | None
-    """Whose it was; None when its header is damaged too."""
-    csn: int
+    head: EntryHead | None
+    """What the entry was; None when its header is damaged too."""
+    following_lsn: int
+    """Where the next whole entry lies."""
 
 
 class Recovery:
@@ -59,9 +60,8 @@ class Recovery:
         self._uri = uri
         self.tail_lsn = trim_lsn
         self.torn = False
-        self.may_skip: Callable[[int | None], bool] = _never
-        """Asked whether the damaged entry of a group (None: nobody knows whose) may be left out."""
-        self.skipped: list[Skipped] = []
+        self.judge: Callable[[Damage], str] = _never
+        """Says why a damaged entry may not be left out; nothing (empty) if it may."""
         # An entry that was durable at the save may be overwritten before: it is taken on trust.
         self._first = chain is None
         self._chain = chain or CHAIN_NONE
@@ -83,6 +83,12 @@ class Recovery:
             self.tail_lsn = entry.end_lsn
             if entry.head.kind != EntryKind.PAD:
                 yield entry
+
+    def rest(self, damage: Damage) -> Iterator[Entry]:
+        """Yield the whole entries behind a damaged one, without those that are damaged too."""
+        behind = Recovery(self._read, self._ring_bytes, damage.following_lsn, self._uri)
+        behind.judge = _always
+        return behind.entries()
 
     def journal(self) -> Journal:
         """Return the journal, ready to append after the last valid entry."""
@@ -116,29 +122,26 @@ class Recovery:
 
         Raises CorruptError when it may not be left out.
         """
-        following: int | None = None
-        for head in self._heads_after(bad_lsn):
-            following = head.lsn if following is None else following
-            if head.durable_lsn > bad_lsn:
-                damaged = unpack_head(
-                    self._read(RING_START + bad_lsn % self._ring_bytes, HEAD_BYTES)
-                )
-                if damaged is not None and damaged.lsn != bad_lsn:
-                    damaged = None
-                group = None if damaged is None else damaged.group
-                if self.may_skip(group):
-                    csn = 0 if damaged is None else damaged.csn
-                    self.skipped.append(Skipped(bad_lsn, group, csn))
-                    self.tail_lsn = following
-                    # What the next one must follow is not known: it is taken on trust.
-                    self._first = True
-                    return True
+        following_lsn: int | None = None
+        for proof in self._heads_after(bad_lsn):
+            following_lsn = proof.lsn if following_lsn is None else following_lsn
+            if proof.durable_lsn <= bad_lsn:
+                continue
+            head = unpack_head(self._read(RING_START + bad_lsn % self._ring_bytes, HEAD_BYTES))
+            if head is not None and head.lsn != bad_lsn:
+                head = None
+            why_not = self.judge(Damage(bad_lsn, head, following_lsn))
+            if why_not:
                 raise CorruptError(
                     self._uri,
-                    f"journal entry at lsn {bad_lsn} is damaged, but entry {head.lsn} proves that "
-                    f"it was safe once; nothing was cut off. Restore the store, or copy the "
-                    f"volume back from the other site",
+                    f"journal entry at lsn {bad_lsn} is damaged, but entry {proof.lsn} proves that "
+                    f"it was safe once; nothing was cut off. {why_not}. Restore the store, or copy "
+                    f"the volume back from the other site",
                 )
+            self.tail_lsn = following_lsn
+            # What the next one must follow is not known: it is taken on trust.
+            self._first = True
+            return True
         return False
 
     def _heads_after(self, lsn: int) -> Iterator[EntryHead]:
@@ -167,6 +170,11 @@ class Recovery:
         return crc32c(payload) == head.payload_crc
 
 
-def _never(_group: int | None) -> bool:
+def _never(_damage: Damage) -> str:
     """Leave nothing out: whoever has acknowledged an entry must have it."""
-    return False
+    return "What it held was acknowledged"
+
+
+def _always(_damage: Damage) -> str:
+    """Leave out what is damaged: only the others are looked at."""
+    return ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from emulator.channel.blocks import TRACK_BYTES
-from emulator.copy.stream import HOST_ENTRY
+from emulator.copy.entries import HOST_ENTRY
 from emulator.node.requests import NvsWrite
 from emulator.nvs.areas import RING_START
 from emulator.nvs.journal import HEAD_BYTES, EntryKind, entry_bytes, unpack_head

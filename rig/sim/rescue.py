@@ -81,6 +81,9 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
     if rescue.body is None:
         return False
     processor = rescue.start()
+    if processor.hollow:
+        # It would fetch what is missing before it serves anyone.
+        return False
     group = processor.groups[GROUP]
     generation = group.generation()
     if watch.branch(site, generation) not in watch.history.branches:

@@ -80,6 +80,8 @@ class Shell:
         self.life = 0
         self.running = False
         self.ready = False
+        self.linked = False
+        """Whether it uses the line: before it is ready, to fetch what a damaged journal held."""
         self.paused = False
         self.carrier = True
         self.served = False
@@ -96,7 +98,7 @@ class Shell:
         self._idle_turns = 0
 
     def go_on_starting(self) -> None:
-        """Go on after the journal was replayed."""
+        """Go on after the journal was replayed, in each turn until the site is ready."""
         raise NotImplementedError
 
     def refused(self, error: CorruptError) -> None:
@@ -144,7 +146,7 @@ class Shell:
         more, due_ns = self._send(processor, now_ns)
         for event in processor.take_events():
             self.watch.event(self, event)
-        if processor.ready and not self.served:
+        if not self.ready and processor.ready:
             self.go_on_starting()
         self.watch.turned(self)
         if due_ns <= now_ns and not more:
@@ -206,7 +208,7 @@ class Shell:
 
     def _send(self, processor: Processor, now_ns: int) -> tuple[bool, int]:
         """Give the line what it takes; return whether there is more, and when to look again."""
-        if not (self.ready and self.carrier):
+        if not (self.linked and self.carrier):
             return False, processor.next_deadline_ns()
         end, way = self.end, self.way_out
         end.wake(now_ns)

@@ -71,7 +71,7 @@ class Site(Shell):
     def boot(self) -> None:
         """Start: read the store, replay the journal, then open line and hosts."""
         self.life += 1
-        self.running, self.ready, self.served = True, False, False
+        self.running, self.ready, self.linked, self.served = True, False, False, False
         # A monotonic clock begins somewhere with each start of the machine.
         self.ahead_ns = self._clock.getrandbits(50)
         life = self.life
@@ -116,13 +116,19 @@ class Site(Shell):
         self.nvs.restore()
 
     def go_on_starting(self) -> None:
-        """After the journal: save, then serve, as the production shell does."""
+        """Save, fetch what the journal lacked, then serve, as the production shell does."""
+        if self.served:
+            if self.linked and not self.processor.hollow:
+                self.ready = True
+                self.watch.filled(self)
+            return
         life = self.life
         self.served = True
 
         def saved() -> None:
             if life == self.life:
-                self.ready = True
+                self.linked = True
+                self.ready = not self.processor.hollow
                 self.watch.started(self)
                 self._open_line()
 
@@ -155,7 +161,7 @@ class Site(Shell):
             # What it was about to report in this turn; only the books still want to know.
             if isinstance(event, DiskFailed):
                 self.watch.event(self, event)
-        self.running = self.ready = False
+        self.running = self.ready = self.linked = False
         self._forget_inbox()
         self.count_link()
         self.life += 1
@@ -198,7 +204,7 @@ class Site(Shell):
 
     def arrive(self, packet: bytes) -> bool:
         """Take a packet from the line."""
-        if not (self.ready and self.carrier):
+        if not (self.linked and self.carrier):
             return False
         self.inbox.append(packet)
         self.wake(self.scheduler.now_ns)
@@ -215,7 +221,7 @@ class Site(Shell):
         """Lose the line, as the shell would see it."""
         self.carrier = False
         self._forget_inbox()
-        if self.ready:
+        if self.linked:
             self.left.clear()
             self.end.lost(self.clock_ns(), "carrier lost")
             self.wake(self.scheduler.now_ns)
@@ -234,7 +240,7 @@ class Site(Shell):
     def carrier_back(self) -> None:
         """Have the line again."""
         self.carrier = True
-        if self.ready:
+        if self.linked:
             self._open_line()
             self.wake(self.scheduler.now_ns)
 

@@ -66,7 +66,7 @@ class Watch(Promises):
         known.submitted.clear()
         self.learn_lineage(site)
         generation = group.generation()
-        if site.nvs.damaged:
+        if site.nvs.damaged and site.ready:
             self._started_on_remains(site)
         if group.role is Role.PRIMARY:
             if group.csn < known.answered_csn and group.ack is not AckLevel.VOLATILE:
@@ -86,6 +86,12 @@ class Watch(Promises):
                     f"{known.said[acked.generation]} durable",
                 )
             known.durable[acked.generation] = acked.csn
+        self._compare(site)
+
+    def filled(self, site: Shell) -> None:
+        """A site has fetched what its damaged journal held: it is as if that had been whole."""
+        self.mark("damaged entry fetched")
+        self._started_on_remains(site)
         self._compare(site)
 
     def _started_on_remains(self, site: Shell) -> None:

@@ -113,6 +113,7 @@ class Site:
         self._announced = False
         self.broken: dict[int, None] = {}
         """Devices that refuse everything."""
+        self.write_protected = False
         self.sequence = 0
         self.packets: list[bytes] = []
         self.events: list[object] = []
@@ -267,7 +268,7 @@ class Site:
     def _begin(self, request: object) -> None:
         if isinstance(request, NvsWrite | NvsSave):
             self._under_way = request
-        elif isinstance(request, DiskWrite) and request.device not in self.broken:
+        elif isinstance(request, DiskWrite) and not self._refuses(request):
             # A part of it is there long before the end.
             self._write_disk(request, lambda: self.world.dice.random() < 0.5)
 
@@ -290,7 +291,7 @@ class Site:
                 self.nvs.write(*encode_superblock(self.sequence, request.body))
             self.nvs.flush()
             return None
-        if request.device in self.broken:
+        if self._refuses(request):
             return DeviceError(f"mem://{request.device}", "refuses")
         disk = self.disks[request.device]
         if isinstance(request, DiskRead):
@@ -302,6 +303,10 @@ class Site:
         else:
             self._write_disk(request, lambda: True)
         return None
+
+    def _refuses(self, request: DiskRead | DiskWrite | DiskFlush) -> bool:
+        protected = self.write_protected and isinstance(request, DiskWrite)
+        return protected or request.device in self.broken
 
     def _write_disk(self, request: DiskWrite, take: Callable[[], bool]) -> None:
         disk = self.disks[request.device]

@@ -12,9 +12,9 @@ import pytest
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.entries import HOST_ENTRY, replay_into
 from emulator.copy.group import GroupVolume
 from emulator.copy.incoming import Incoming, StopApplyError
-from emulator.copy.stream import HOST_ENTRY, replay_into
 from emulator.record import epoch as epoch_module
 from emulator.record.body import canonical_body
 from emulator.record.changes import (

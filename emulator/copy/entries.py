@@ -1,0 +1,29 @@
+"""What the journal's entries of a primary hold, and how host writes come out of them again."""
+
+import struct
+
+from emulator.cache.tracks import track_key
+from emulator.record.changes import Extent, decode_changes, track_pieces
+from emulator.record.epoch import Epoch
+from emulator.wire.checksum import CHAIN_BYTES
+
+# The first csn of a batch of host writes, and how many changes follow.
+HOST_ENTRY = struct.Struct(">QI")
+# An epoch's first and last csn; what the other site had confirmed by then follows.
+EPOCH_CLOSED = struct.Struct(">QQ")
+EPOCH_ACKED = struct.Struct(f">Q{CHAIN_BYTES}s")
+
+
+def replay_into(epoch: Epoch, payload: bytes) -> None:
+    """Note the host writes of a journal entry in an epoch."""
+    csn_first, count = HOST_ENTRY.unpack_from(payload)
+    assert csn_first >= epoch.csn_first
+    for change in decode_changes(memoryview(payload)[HOST_ENTRY.size :], count):
+        assert isinstance(change, Extent), "a host write is journalled whole"
+        if change.tracks:
+            images = [image for _key, _start, image in track_pieces(change)]
+            first = track_key(change.volume, change.track)
+            epoch.whole_many(range(first, first + change.tracks), images, [None] * change.tracks)
+            continue
+        for key, start, data in track_pieces(change):
+            epoch.replay(key, start, data)
