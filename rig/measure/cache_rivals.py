@@ -6,7 +6,7 @@ the optimum (Belady 1966). Plain, so that nobody has to trust them; not for use 
 """
 
 import heapq
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -204,6 +204,54 @@ def optimal_hits(trace: Sequence[int], tracks: int) -> int:
                     break
         held[track] = next_use[at]
         heapq.heappush(farthest, (-next_use[at], track))
+    return hits
+
+
+def known_hits(trace: Sequence[int], tracks: int, popular: Sequence[int]) -> int:
+    """Return how many hits a cache has that knows every popularity, but not the future.
+
+    The least popular track leaves; `popular` has all of them, the most popular first. Where each
+    access is drawn independently nobody does better without the future (A0: Aho, Denning and
+    Ullman, JACM 1971).
+    """
+    rank = {track: number for number, track in enumerate(popular)}
+    held: dict[int, None] = {}
+    worst: list[int] = []
+    hits = 0
+    for track in trace:
+        if track in held:
+            hits += 1
+            continue
+        if len(held) >= tracks:
+            del held[popular[-heapq.heappop(worst)]]
+        held[track] = None
+        heapq.heappush(worst, -rank[track])
+    return hits
+
+
+def counting_hits(trace: Sequence[int], tracks: int) -> int:
+    """Return how many hits a cache has that counts every access ever made, and forgets nothing.
+
+    The track with the fewest leaves. Where each access is drawn independently, and nothing is
+    known beforehand, the counts are all that there is to learn.
+    """
+    counts: Counter[int] = Counter()
+    held: dict[int, None] = {}
+    fewest: list[tuple[int, int, int]] = []
+    hits = 0
+    for at, track in enumerate(trace):
+        counts[track] += 1
+        if track in held:
+            hits += 1
+        elif len(held) >= tracks:
+            while True:
+                count, _at, candidate = heapq.heappop(fewest)
+                # What was used since lies in the heap a second time.
+                if candidate in held and counts[candidate] == count:
+                    del held[candidate]
+                    break
+        held[track] = None
+        heapq.heappush(fewest, (counts[track], at, track))
     return hits
 
 

@@ -10,21 +10,29 @@ from collections.abc import Callable, Iterator
 
 # A stream of tracks that nobody has asked for before begins far above all others.
 _FRESH = 1 << 32
+# How many tracks the Zipf traces know, in caches.
+ZIPF_TIMES = 10
 Draw = Callable[[], int]
 
 
 def zipf_draw(dice: random.Random, count: int, exponent: float) -> Draw:
     """Return a function that draws tracks, the n-th of `count` with weight n^-exponent."""
     weights = list(itertools.accumulate(1 / number**exponent for number in range(1, count + 1)))
-    tracks = list(range(count))
-    dice.shuffle(tracks)
+    tracks = shuffled(dice, count)
     total, roll = weights[-1], dice.random
     return lambda: tracks[bisect_left(weights, roll() * total)]
 
 
+def shuffled(dice: random.Random, count: int) -> list[int]:
+    """Return `count` tracks, the most popular first."""
+    tracks = list(range(count))
+    dice.shuffle(tracks)
+    return tracks
+
+
 def _zipf(exponent: float) -> Callable[[random.Random, int], Iterator[int]]:
     def trace(dice: random.Random, tracks: int) -> Iterator[int]:
-        draw = zipf_draw(dice, 10 * tracks, exponent)
+        draw = zipf_draw(dice, ZIPF_TIMES * tracks, exponent)
         while True:
             yield draw()
 
@@ -161,6 +169,13 @@ TRACES: dict[str, Callable[[random.Random, int], Iterator[int]]] = {
     "database": database,
     "mixed": mixed,
 }
+
+
+def popularity(name: str, seed: int, tracks: int) -> list[int] | None:
+    """Return a trace's tracks, most popular first; None if accesses depend on each other."""
+    if not name.startswith("zipf-"):
+        return None
+    return shuffled(random.Random(f"{name}/{seed}"), ZIPF_TIMES * tracks)
 
 
 def make_trace(name: str, seed: int, tracks: int, accesses: int) -> list[int]:

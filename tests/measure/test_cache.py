@@ -10,9 +10,18 @@ import pytest
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
 from rig.measure.cache import RIVALS, Options, judge, measure
-from rig.measure.cache_report import leave
-from rig.measure.cache_rivals import POLICIES, Arc, Lru, Ours, S3Fifo, optimal_hits
-from rig.measure.cache_traces import TRACES, make_trace
+from rig.measure.cache_report import HEADS, leave, table
+from rig.measure.cache_rivals import (
+    POLICIES,
+    Arc,
+    Lru,
+    Ours,
+    S3Fifo,
+    counting_hits,
+    known_hits,
+    optimal_hits,
+)
+from rig.measure.cache_traces import TRACES, make_trace, popularity
 from rig.report.report import Outcome
 
 
@@ -44,6 +53,42 @@ def test_the_optimum_is_what_trying_everything_finds(seed):
     trace = [dice.randrange(6) for _ in range(30)]
     for tracks in (1, 2, 3):
         assert optimal_hits(trace, tracks) == best_by_trying(trace, tracks)
+
+
+def test_who_knows_popularity_keeps_the_most_popular():
+    popular = [7, 3, 9, 1]
+    # 7 never leaves; the second place is always the newcomer's.
+    assert known_hits([7, 9, 1, 3, 7, 3, 1, 3, 9, 3], 2, popular) == 2
+    assert known_hits([7, 3, 9, 1] * 5, 3, popular) == 2 * 4
+
+
+def test_who_counts_everything_remembers_what_left():
+    # 1 leaves with two uses, comes back with three, and 3 leaves, which has one.
+    assert counting_hits([1, 1, 2, 2, 2, 3, 1], 2) == 3
+    assert counting_hits([1, 1, 2, 2, 2, 3, 1, 3, 1, 2], 2) == 4
+
+
+@pytest.mark.parametrize("name", ["zipf-0.8", "zipf-1.0", "zipf-1.2"])
+def test_without_the_future_nobody_passes_who_knows_popularity(name):
+    """By more than chance, in one short trace; and only independent accesses have such a bound."""
+    trace, popular = make_trace(name, 3, 200, 20_000), popularity(name, 3, 200)
+    known = known_hits(trace, 200, popular)
+    assert counting_hits(trace, 200) <= known <= optimal_hits(trace, 200)
+    for policy in POLICIES.values():
+        assert hits(policy(200), trace) <= 1.01 * known
+
+
+def test_only_independent_accesses_have_a_popularity():
+    assert popularity("drift", 1, 100) is None
+    draws = make_trace("zipf-1.2", 4, 100, 5000)
+    assert max(set(draws), key=draws.count) == popularity("zipf-1.2", 4, 100)[0]
+
+
+def test_the_table_has_a_cell_for_every_head():
+    found = measure(Options(traces=("zipf-0.8", "drift"), tracks=100, accesses=3000), print)
+    bounded, other = (dict(zip(HEADS, row, strict=True)) for row in table(found))
+    assert float(bounded["dualcopy"]) < float(bounded["knows all"]) < float(bounded["optimum"])
+    assert (other["knows all"], other["counts all"]) == ("-", "-")
 
 
 @pytest.mark.parametrize("name", TRACES)
@@ -103,7 +148,7 @@ def test_on_every_trace_ours_is_near_the_best_rival_and_on_zipf_near_the_optimum
     found = measure(Options(tracks=600, accesses=40_000, seed=2), lambda _line: None)
     failed = [check for check in judge(found) if check.outcome is not Outcome.HELD]
     assert not failed
-    assert len(judge(found)) == len(TRACES) + 2
+    assert len(judge(found)) == len(TRACES) + 3
 
 
 def test_a_policy_that_falls_behind_is_told():
