@@ -241,6 +241,17 @@ class HostLostDevice(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostOrdered(Event):
+    """A host ordered something of the copy by a channel program; queries only if refused."""
+
+    device: str
+    order: str
+    argument: str
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureStopped(Event):
     """Packets are no longer captured; the data path goes on."""
 

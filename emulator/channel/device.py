@@ -25,10 +25,14 @@ from emulator.channel.status import (
 )
 
 GROUP_BYTES = 11
+MESSAGES_MAX = 16
+"""Kept for a path whose host does not read them; older ones are dropped."""
 NO_GROUP = bytes(GROUP_BYTES)
 # What a path may do with a device that another one has reserved: Unconditional Reserve, Sense
 # Path Group ID, Reset Allegiance.
 _PAST_RESERVATION = (0x14, 0x34, 0x44)
+# And while it is long busy: Perform Subsystem Function, which brings the order to run again.
+_PAST_LONG_BUSY = (0x27,)
 
 
 class PathState:
@@ -91,9 +95,9 @@ class Device:
         """Cleared while the disk cannot be reached: intervention required."""
         self.writable = True
         self.long_busy = False
-        """Set while the group is frozen: hosts are told to come again."""
+        """Set while the group is frozen: hosts are told to come again, except with orders."""
         self.orders: OrderHandler = refuse_all
-        """Does what a host orders of this product."""
+        """Does what a host orders of this product; a site puts its own in."""
 
     def begin(self, state: PathState) -> Run:
         """Return the state for a new program."""
@@ -115,7 +119,7 @@ class Device:
             if first not in _PAST_RESERVATION:
                 state.owed_device_end = True
                 return BUSY
-        elif self.long_busy:
+        elif self.long_busy and first not in _PAST_LONG_BUSY:
             state.owed_device_end = True
             return RETRY
         return 0
@@ -171,7 +175,12 @@ class Device:
                 state.unasked.append(DEVICE_END)
 
     def set_long_busy(self, *, busy: bool) -> None:
-        """Begin or end turning hosts away with retry; device end tells them when to come again."""
+        """Begin or end turning hosts away with retry; device end tells them when to come again.
+
+        What is new is told once, however often this is called.
+        """
+        if busy == self.long_busy:
+            return
         self.long_busy = busy
         if not busy and self.active is None:
             self._freed()
@@ -190,6 +199,7 @@ class Device:
         """
         for state in self.paths.values():
             state.messages.append(message)
+            del state.messages[:-MESSAGES_MAX]
         self._announce(ATTENTION)
 
     def state_change(self) -> None:
@@ -198,7 +208,9 @@ class Device:
 
     def _announce(self, status: int) -> None:
         for state in self.paths.values():
-            state.unasked.append(status)
+            # One that still waits to be taken says it already.
+            if status not in state.unasked:
+                state.unasked.append(status)
 
     def take_status(self, number: int) -> int | None:
         """Return the next unit status that a path has not asked for, if there is one."""

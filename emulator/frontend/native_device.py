@@ -10,7 +10,7 @@ Leaves who asked, and that nothing is done twice, to `native_unit.py`.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from emulator.channel.asks import (
     Ask,
@@ -21,32 +21,17 @@ from emulator.channel.asks import (
     WriteBlocks,
     WriteTrack,
 )
-from emulator.channel.blocks import BLOCK_BYTES, BlockVolume, Outcome, Requester
+from emulator.channel.blocks import BLOCK_BYTES, BlockVolume, Outcome
 from emulator.channel.device import Device
 from emulator.channel.engine import ProgramResult, execute
 from emulator.errors import DeviceError
 from emulator.frontend.native_layout import PROGRAM_BYTES_MAX, TRANSFERS_MAX, Ending
 from emulator.frontend.native_messages import DeviceRow, Ended, Start, Transfer
+from emulator.frontend.native_parts import Copy, Tracks
 
 Observer = Callable[[int, Start, ProgramResult], None]
 """Told of each program that ended: the host's number, the program and its result."""
 Done = Callable[[Ended], None]
-
-
-class Tracks(Protocol):
-    """A count-key-data device as tracks; `TrackStore` is one."""
-
-    def read(self, track: int, who: Requester, cookie: int) -> bytes | None:
-        """Return the track at once, or None and answer later."""
-
-    def write(self, track: int, offset: int, data: bytes, who: Requester, cookie: int) -> None:
-        """Accept new bytes; later reads of the track see them, whenever they are answered."""
-
-    def writable(self) -> bool:
-        """Return whether hosts may write here now."""
-
-    def readable(self) -> bool:
-        """Return whether hosts may read here now."""
 
 
 class _Running:
@@ -80,6 +65,7 @@ class NativeDevice:
         device: Device,
         store: Tracks | BlockVolume,
         observe: Observer | None = None,
+        copy: Copy | None = None,
     ) -> None:
         self.row = row
         self.device = device
@@ -87,6 +73,7 @@ class NativeDevice:
         """Begin no further program: hosts are paced."""
         self._store: Any = store
         self._observe = observe
+        self._copy = copy
         self._standing = (True, True)
         """Whether hosts may write and read, as they were told last."""
         self._cookie = 0
@@ -118,7 +105,16 @@ class NativeDevice:
         return self.device.take_status(host) if host in self.device.paths else None
 
     def look(self) -> None:
-        """Tell every host when its standing here changed: a role was switched, a disk came back."""
+        """Tell every host when its standing here changed.
+
+        A role was switched, a disk came back, a group was frozen or runs again, a copy was
+        suspended.
+        """
+        if self._copy is not None:
+            self.device.set_long_busy(busy=self._copy.frozen())
+            news = self._copy.news()
+            if news:
+                self.device.attention(news)
         standing = (self._store.writable(), self._store.readable())
         if standing != self._standing:
             self._standing = standing
@@ -128,8 +124,10 @@ class NativeDevice:
 
     def go_on(self) -> None:
         """Begin programs that wait, as far as they may begin."""
-        self.look()
-        while self._queue and self._working is None and not self.held:
+        while True:
+            self.look()
+            if not self._queue or self._working is not None or self.held:
+                return
             host, start, done = self._queue.popleft()
             steps = execute(self.device, host, start.ccws)
             self._working = _Running(host, start, done, steps)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from emulator.channel.blocks import BlockVolume
 from emulator.channel.ckd.device import CkdDevice
+from emulator.channel.device import Device
 from emulator.channel.fba import FbaDevice
 from emulator.channel.fba_models import BLOCK_BYTES, fba_model
 from emulator.channel.geometry import is_kind
@@ -13,17 +14,16 @@ from emulator.frontend.native_device import NativeDevice, Observer
 from emulator.frontend.native_messages import DeviceRow
 from emulator.frontend.native_uri import device_address, is_native, parse_native_uri
 from emulator.node.config import DeviceConfig
+from emulator.node.host_orders import HostOrders
+from emulator.node.processor import Processor
 
 FIXED_BLOCK_MODEL = "9336-20"
 """What a fixed-block device of any size says that it is."""
-Stores = Mapping[str, TrackStore]
-"""The tracks of each count-key-data device: one store for all front ends."""
 
 
 def native_devices(
     rows: Mapping[str, DeviceConfig],
-    volumes: Mapping[str, BlockVolume],
-    stores: Stores,
+    processor: Processor,
     observe: Observer | None,
 ) -> tuple[list[NativeDevice], dict[str, list[int]]]:
     """Return the devices that native hosts reach, and for each line's URI their addresses."""
@@ -44,23 +44,26 @@ def native_devices(
                 f"device {row.name}: {other} has address {address:04X} already; "
                 "write device=ADDRESS into its URI"
             )
-        devices[address] = _device(row, address, volumes[row.name], stores, observe)
+        engine, store = _engine(row, address, processor)
+        devices[address] = NativeDevice(
+            DeviceRow(address, row.kind, row.name),
+            engine,
+            store,
+            observe,
+            HostOrders(processor, row.name, engine),
+        )
         for place in places:
             lines.setdefault(place.line, []).append(address)
     return list(devices.values()), lines
 
 
-def _device(
-    row: DeviceConfig,
-    address: int,
-    volume: BlockVolume,
-    stores: Stores,
-    observe: Observer | None,
-) -> NativeDevice:
-    told = DeviceRow(address, row.kind, row.name)
+def _engine(
+    row: DeviceConfig, address: int, processor: Processor
+) -> tuple[Device, TrackStore | BlockVolume]:
+    """Return what performs a device's channel programs, and what it reads and writes."""
     if is_kind(row.kind):
-        store = stores[row.name]
-        engine = CkdDevice(store.geometry, address=address, serial=row.name)
-        return NativeDevice(told, engine, store, observe)
+        store = processor.track_stores[row.name]
+        return CkdDevice(store.geometry, address=address, serial=row.name), store
+    volume = processor.volumes[row.name]
     model = fba_model(FIXED_BLOCK_MODEL, volume.size_bytes // BLOCK_BYTES)
-    return NativeDevice(told, FbaDevice(model, address=address), volume, observe)
+    return FbaDevice(model, address=address), volume

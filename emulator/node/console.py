@@ -15,6 +15,7 @@ from emulator.copy.pair import Pair
 from emulator.copy.services import ReadTracks, Step
 from emulator.copy.states import Role
 from emulator.errors import BenchError, DeviceError, DualCopyError, UnavailableError
+from emulator.node.group_orders import change_role, freeze, run
 from emulator.node.processor import Processor
 from emulator.node.status import status_of
 from emulator.wire.checksum import content_hash
@@ -94,11 +95,7 @@ class Console:
 
     def _role(self, words: dict[str, Any], answer: Answer) -> None:
         pair = self._pair(words)
-        site = self._processor.config.name
-        peer = self._processor.config.groups[pair.group.name].peer
         primary = words.get("primary")
-        if primary not in (site, peer):
-            raise BenchError(f"primary {primary!r} is neither {site} nor {peer}")
 
         def done(problem: str | None) -> None:
             if problem is None:
@@ -107,19 +104,7 @@ class Console:
                 error = UnavailableError(problem)
                 answer({"ok": False, "error": str(error), "exit_code": error.exit_code})
 
-        force = words.get("force")
-        if force is not None and not (isinstance(force, str) and force.strip()):
-            raise BenchError(f"force {force!r}: give the reason; it is kept in the lineage")
-        if force is not None and primary == site:
-            pair.force(force, done)
-        elif force is not None:
-            raise BenchError(f"only {peer} can promote itself by force; ask there")
-        elif primary == site and pair.group.role is Role.PRIMARY:
-            done(None)
-        elif primary == site:
-            raise UnavailableError(f"the primary hands its role over; ask {peer}")
-        else:
-            pair.hand_over(done)
+        change_role(self._processor, pair, primary, words.get("force"), done)
 
     def _suspend(self, words: dict[str, Any], answer: Answer) -> None:
         self._pair(words).suspend()
@@ -130,9 +115,7 @@ class Console:
         answer({"ok": True, "result": {}})
 
     def _freeze(self, words: dict[str, Any], answer: Answer) -> None:
-        group = self._pair(words).group
-        group.frozen = True
-        answer({"ok": True, "result": {"csn": group.csn}})
+        answer({"ok": True, "result": {"csn": freeze(self._pair(words))}})
 
     def _battery(self, words: dict[str, Any], answer: Answer) -> None:
         guard = self._processor.guard
@@ -149,9 +132,7 @@ class Console:
         answer({"ok": True, "result": {"nvs": guard.state.value}})
 
     def _run(self, words: dict[str, Any], answer: Answer) -> None:
-        pair = self._pair(words)
-        pair.thaw()
-        answer({"ok": True, "result": {"csn": pair.group.csn}})
+        answer({"ok": True, "result": {"csn": run(self._pair(words))}})
 
     def _audit_tracks(self, words: dict[str, Any], answer: Answer) -> None:
         group = self._pair(words).group

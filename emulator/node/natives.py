@@ -152,8 +152,6 @@ def open_natives(
         capture = ChannelCapture(config.channel_capture, config.name)
     natives = NativeServer(loop, emit, os.urandom, capture)
     observe = None if capture is None else capture.ended
-    devices, lines = native_devices(
-        config.devices, processor.volumes, processor.track_stores, observe
-    )
+    devices, lines = native_devices(config.devices, processor, observe)
     natives.open(devices, lines, time.monotonic_ns())
     return natives

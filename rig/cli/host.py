@@ -18,6 +18,7 @@ from emulator.frontend.native_uri import PREFIX, is_native
 from emulator.units import duration_ns, duration_text, size_bytes, size_text
 from rig.cli.host_channel import app as channel_app
 from rig.cli.host_channel import show_track, verify_work, write_record
+from rig.cli.host_orders import app as orders_app
 from rig.cli.options import JsonOption, read_option
 from rig.cli.output import print_json
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.registered_commands += channel_app.registered_commands
+app.registered_commands += orders_app.registered_commands
 
 PIECE_BYTES = 2**20  # carried in one request; servers take 32 MiB
 HEX_BYTES_MAX = 4096  # more than that as text helps nobody

@@ -25,6 +25,7 @@ from emulator.channel.ccw import (
     TRANSFER_IN_CHANNEL,
     Ccw,
 )
+from emulator.channel.orders import Order, order_parameters
 from emulator.channel.parameters import (
     Address,
     define_extent,
@@ -45,6 +46,8 @@ WRITE_DATA = 0x05
 WRITE_UPDATE = 0x85
 WRITE_CKD = 0x1D
 READ_CHARACTERISTICS = 0x64
+PERFORM_FUNCTION = 0x27
+READ_SUBSYSTEM_DATA = 0x3E
 
 _WRITE_DATA_OPERATION = 0x01
 _READ_DATA_OPERATION = 0x06
@@ -53,6 +56,7 @@ _MASK_READ_ONLY = 0x40
 _MASK_UPDATE = 0x80
 _MASK_ANY_WRITE = 0xC0
 _LONGEST = 0xFFFF
+_STATE_BYTES_MAX = 1024
 
 
 class Chain:
@@ -226,3 +230,12 @@ def _find(chain: Chain, track: Address, record: int) -> None:
     chain.add(SEEK, seek(*track))
     search = chain.add(SEARCH_ID, search_id(*track, record))
     chain.transfer(search)
+
+
+def order_program(order: Order, argument: str = "") -> tuple[Ccw, ...]:
+    """Return the program that orders something of the copy; a query's last CCW reads the answer."""
+    chain = Chain()
+    chain.add(PERFORM_FUNCTION, order_parameters(order, argument))
+    if order is Order.QUERY_COPY_STATE:
+        chain.read(READ_SUBSYSTEM_DATA, _STATE_BYTES_MAX, suppress=True)
+    return chain.program()

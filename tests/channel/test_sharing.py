@@ -6,6 +6,7 @@ from emulator.channel import parameters as p
 from emulator.channel.ccw import SUPPRESS_LENGTH as SLI
 from emulator.channel.ccw import Ccw
 from emulator.channel.engine import execute
+from emulator.channel.orders import Answer, Order, order_parameters
 from tests.channel.volume import Volume, read, send
 
 NORMAL, BUSY, RETRY, CHECKED = 0x0C, 0x10, 0x4A, 0x0E
@@ -115,6 +116,18 @@ def test_a_frozen_device_tells_hosts_to_come_again(volume):
     volume.device.set_long_busy(busy=False)
     assert volume.device.take_status(1) == DEVICE_END
     assert status(volume, SEEK, path=1) == NORMAL
+
+
+def test_a_frozen_device_takes_orders_and_says_once_that_it_runs(volume):
+    volume.device.orders = lambda asked: Answer(accepted=True)
+    status(volume, SEEK, path=1)
+    for busy in (True, True, False, False):
+        volume.device.set_long_busy(busy=busy)
+        assert status(volume, send(0x27, order_parameters(Order.RUN)), path=1) == NORMAL
+        if busy:
+            assert status(volume, SEEK, path=1) == RETRY
+    assert volume.device.take_status(1) == DEVICE_END
+    assert volume.device.take_status(1) is None
 
 
 def test_a_device_that_is_not_ready(volume):

@@ -7,6 +7,8 @@ from emulator.channel.ccw import Ccw
 from emulator.channel.ckd.device import CkdDevice
 from emulator.channel.fba import FbaDevice
 from emulator.channel.fba_models import fba_model
+from emulator.channel.orders import Answer, Order, order_parameters
+from emulator.channel.status import ATTENTION, DEVICE_END, RETRY
 from emulator.channel.track_image import NewRecord
 from emulator.channel.track_store import TrackStore
 from emulator.frontend.native_device import NativeDevice, ending
@@ -14,7 +16,7 @@ from emulator.frontend.native_layout import Ending
 from emulator.frontend.native_messages import DeviceRow, Start
 from rig.host.programs import read_blocks, write_blocks
 from tests.channel import test_chains, test_fba, test_refusals
-from tests.channel.volume import Blocks, Volume, chained
+from tests.channel.volume import Blocks, Volume, chained, send
 from tests.frontend.memory_volume import MemoryVolume
 
 HOST = 7
@@ -25,10 +27,24 @@ CHAINS = {
 }
 
 
+class FakeCopy:
+    """A copy that is frozen while a list has something in it."""
+
+    def __init__(self, frozen):
+        self._frozen = frozen
+        self.told = []
+
+    def frozen(self):
+        return bool(self._frozen)
+
+    def news(self):
+        return self.told.pop() if self.told else ""
+
+
 class Served:
     """A device behind the native channel, and what its programs ended with."""
 
-    def __init__(self, engine, store):
+    def __init__(self, engine, store, copy=None):
         self.ended = []
         self.observed = []
         self.device = NativeDevice(
@@ -36,6 +52,7 @@ class Served:
             engine,
             store,
             lambda host, start, result: self.observed.append(result),
+            copy,
         )
 
     def start(self, program, number=1):
@@ -209,3 +226,36 @@ def test_a_program_that_brings_too_much_is_told_so(blocks, monkeypatch):
     served.start(read_blocks(0, 4))
     assert served.ended[0].ending is Ending.MALFORMED
     assert "2048 bytes" in served.ended[0].text
+
+
+def test_a_program_that_freezes_the_group_turns_the_next_one_away():
+    """The second waits in the queue already when the first one gives its order."""
+    direct, volume, _served = volume_of_the_chains()
+    frozen = []
+    store = TrackStore(volume, direct.geometry, lambda event: None)
+    served = Served(CkdDevice(direct.geometry), store, FakeCopy(frozen))
+    device = served.device
+    device.device.orders = lambda asked: frozen.append(asked) or Answer(accepted=True)
+    device.held = True
+    served.start([send(0x27, order_parameters(Order.FREEZE))], number=1)
+    served.start(chained(test_chains.GOOD["read data"][0]), number=2)
+    device.held = False
+    device.go_on()
+    assert [ended.unit_status for ended in served.ended] == [0x0C, RETRY]
+    frozen.clear()
+    device.go_on()
+    assert device.take_status(HOST) == DEVICE_END
+
+
+def test_news_of_the_copy_are_told_by_attention():
+    direct, volume, _served = volume_of_the_chains()
+    copy = FakeCopy([])
+    store = TrackStore(volume, direct.geometry, lambda event: None)
+    served = Served(CkdDevice(direct.geometry), store, copy)
+    served.start(chained(test_chains.GOOD["read data"][0]))
+    copy.told.append("copy g0 is suspended: the line was cut")
+    served.device.look()
+    served.device.look()
+    assert served.device.take_status(HOST) == ATTENTION
+    assert served.device.take_status(HOST) is None
+    assert served.device.device.paths[HOST].messages == ["copy g0 is suspended: the line was cut"]
