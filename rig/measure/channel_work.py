@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 
+from emulator.channel.track_image import NewRecord
 from rig.measure.guest import COMMAND_CHAIN, DATA_CHAIN, Ccw, Guest, Row
 
 _SEEK, _SEARCH_ID, _TIC = 0x07, 0x31, 0x08
@@ -23,11 +24,23 @@ def _reach(guest: Guest, address: tuple[int, int], record: int) -> list[Ccw]:
 
 def format_row(guest: Guest, address: tuple[int, int], contents: Sequence[bytes]) -> Row:
     """Return the row that writes records 1, 2, ... anew behind R0; what was there is gone."""
+    return records_row(guest, address, [NewRecord(at, data) for at, data in enumerate(contents, 1)])
+
+
+def records_row(guest: Guest, address: tuple[int, int], records: Sequence[NewRecord]) -> Row:
+    """Return the row that writes records, with their keys, anew behind R0."""
     commands = _reach(guest, address, 0)
-    for number, data in enumerate(contents, 1):
-        record = guest.area(struct.pack(">HHBBH", *address, number, 0, len(data)) + data)
-        flags = COMMAND_CHAIN if number < len(contents) else 0
-        commands.append(Ccw(_WRITE_COUNT_KEY_DATA, record, 8 + len(data), flags))
+    for place, (number, data, key) in enumerate(records, 1):
+        count = struct.pack(">HHBBH", *address, number, len(key), len(data))
+        area = guest.area(count + key + data)
+        flags = COMMAND_CHAIN if place < len(records) else 0
+        commands.append(Ccw(_WRITE_COUNT_KEY_DATA, area, len(count) + len(key) + len(data), flags))
+    return Row(guest.program(*commands))
+
+
+def write_row(guest: Guest, address: tuple[int, int], record: int, data: bytes) -> Row:
+    """Return the row that writes a record's data."""
+    commands = [*_reach(guest, address, record), Ccw(_WRITE_DATA, guest.area(data), len(data))]
     return Row(guest.program(*commands))
 
 

@@ -39,15 +39,18 @@ CONTROL = """\
 VOL001 3390 {cylinders}
 sysvtoc VTOC TRK 2
 peer.seq.data SEQ {data} TRK 8 0 0 PS FB 80 4000
+peer.pds.data EMPTY TRK 6 0 5 PO FB 80 800
 """
+LIBRARY = 11
+"""The track of the library's directory, behind the sequential data set; members come after it."""
 
 
 def address(track: int) -> tuple[int, int]:
     return divmod(track, HEADS)
 
 
-def tool(*command: object, folder: Path | None = None) -> str:
-    """Run one of Hercules' utilities and return all that it said."""
+def tool(*command: object, folder: Path | None = None, status: int = 0) -> str:
+    """Run one of Hercules' utilities, demand its exit status, and return all that it said."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -56,7 +59,7 @@ def tool(*command: object, folder: Path | None = None) -> str:
         check=False,
         cwd=folder,
     )
-    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 

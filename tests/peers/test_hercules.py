@@ -5,9 +5,18 @@ import re
 import pytest
 
 from rig.host.waiting import Goal, wait_for
-from rig.measure.channel_work import check_row, format_row, read_row, update_row
+from rig.measure.channel_work import (
+    check_row,
+    format_row,
+    read_row,
+    records_row,
+    update_row,
+    write_row,
+)
 from rig.measure.guest import Guest, RowResult
-from tests.peers.hercules_stage import Stage, address, numbers_on, tool, used
+from tests.peers.hercules_stage import LIBRARY, Stage, address, numbers_on, tool, used
+from tests.peers.library import block as text_block
+from tests.peers.library import directory, member, member_text
 from tests.system.sites import until
 
 pytestmark = [
@@ -124,6 +133,47 @@ def test_a_host_does_all_it_does_at_a_control_unit_and_the_copy_is_the_same(tmp_
         numbers = [numbers_on(track, UPDATED) for track in first[FIRST + 2 : FIRST + TRACKS]]
         assert numbers == list(range(19 * TRACKS + 3, 20 * TRACKS + 1))
         assert len(first[FIRST]) == 5 + 16 + 8 + 5 + 8
+
+
+def test_members_of_a_library_written_through_us_are_read_at_both_sites(tmp_path):
+    """The host fills a library, updates a block in place and adds a member; others' tools judge."""
+    texts = {
+        "ALPHA": [f"ALPHA LINE {number}" for number in range(25)],
+        "BETA": ["ONE LINE"],
+        "GAMMA": [f"GAMMA {number}" for number in range(120)],
+    }
+    places = {name: at for at, name in enumerate(texts, 1)}
+    with Stage(tmp_path, copied=True) as stage:
+        listed = tool("dasdls", stage.images["A"])
+        stage.host.start()
+        guest = Guest(0x0A00)
+        at = address(LIBRARY)
+        guest.rows.append(records_row(guest, at, directory({"ALPHA": 1, "BETA": 2})))
+        for name in ("ALPHA", "BETA"):
+            track = address(LIBRARY + places[name])
+            guest.rows.append(records_row(guest, track, member(texts[name])))
+        run(stage.host, guest)
+        texts["ALPHA"][10:20] = [f"CHANGED {number}" for number in range(10)]
+        guest = Guest(0x0A00)
+        changed = text_block(texts["ALPHA"][10:20])
+        guest.rows.append(write_row(guest, address(LIBRARY + 1), 2, changed))
+        guest.rows.append(check_row(guest, address(LIBRARY + 1), 2, changed))
+        guest.rows.append(check_row(guest, address(LIBRARY + 2), 1, text_block(texts["BETA"])))
+        guest.rows.append(records_row(guest, address(LIBRARY + 3), member(texts["GAMMA"])))
+        guest.rows.append(records_row(guest, at, directory(places)))
+        run(stage.host, guest)
+        consoles = {name: site.console for name, site in stage.sites.items()}
+        wait_for(Goal.IDENTICAL, consoles, {"g0": ("A", "B")}, 60 * 10**9)
+        stage.stop()
+        assert stage.contents("A") == stage.contents("B")
+        tool("cckdcdsk", "-3", "-ro", stage.images["B"])
+        for site in "AB":
+            image = stage.images[site]
+            assert {name: member_text(image, name) for name in texts} == texts
+            for data_set in ("PEER.PDS.DATA", "PEER.SEQ.DATA"):
+                assert data_set in tool("dasdls", image)
+            assert stage.unloaded(site) == stage.data.read_bytes()
+        assert tool("dasdls", stage.images["A"]) == listed
 
 
 def test_hosts_in_front_and_past_us_see_the_same_volume(stage):
