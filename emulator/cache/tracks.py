@@ -225,12 +225,16 @@ class TrackCache:
         """Return how many dirty tracks of a volume no disk write is under way for."""
         return len(self._oldest_lsn[volume])
 
+    def waiting_lsn(self, volume: int) -> int | None:
+        """Return from where the journal is needed for tracks that no write is under way for."""
+        return next(iter(self._oldest_lsn[volume].values()), None)
+
     def oldest_lsn(self, volume: int, without: Collection[int] = ()) -> int | None:
         """Return from where the journal is still needed for tracks not yet on the disk.
 
         Tracks that are being written and in `without` do not count.
         """
-        waiting = next(iter(self._oldest_lsn[volume].values()), None)
+        waiting = self.waiting_lsn(volume)
         if not self._writing_lsn:
             return waiting
         writing = min(
@@ -367,6 +371,10 @@ class TrackCache:
     def held_tracks(self) -> int:
         """Return how many images are in memory, for whatever reason."""
         return len(self.clean) + len(self.dirty) + len(self.ahead.images) + self.pinned_tracks
+
+    def free_tracks(self) -> int:
+        """Return how many more images there is room for before any has to leave."""
+        return max(0, self.tracks_max - self.held_tracks())
 
     def held_bytes(self) -> int:
         """Return what images and directory take now, counted as `memory.py` does."""

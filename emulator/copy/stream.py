@@ -34,7 +34,7 @@ WORTH_TRACKS = 128
 # again meanwhile is sent once, and the processor is theirs.
 PAUSE_NS = 2 * MILLISECOND_NS
 GATHER_NS = SECOND_NS
-# What is gathered stays in memory when the cache lets it go: at most this share of the cache.
+# What is gathered stays in memory when the cache lets it go: of a full cache at most this share.
 GATHER_SHARE = 8
 
 
@@ -181,11 +181,11 @@ class Stream:
         """Return whether the open epoch should go on, as long as no host waits for its end."""
         if self.closed and len(self.open.images) < WORTH_TRACKS:
             return True
-        now_ns = self._services.now_ns
+        now_ns, cache = self._services.now_ns, self._services.cache
         return (
             now_ns - self._written_ns < PAUSE_NS
             and now_ns - self._opened_ns < self.gather_ns
-            and len(self.open) < self._services.cache.tracks_max // GATHER_SHARE
+            and len(self.open) < cache.free_tracks() + cache.tracks_max // GATHER_SHARE
         )
 
     def next_deadline_ns(self) -> int | None:

@@ -50,14 +50,12 @@ class _Disk:
         "through",
         "tracks_max",
         "unflushed_lsn",
-        "unflushed_tracks",
         "writes",
     )
 
     def __init__(self) -> None:
         self.writes = 0
         self.unflushed_lsn: int | None = None
-        self.unflushed_tracks = 0
         self.flushing = False
         self.flushing_lsn: int | None = None
         self.retry_ns = 0
@@ -181,7 +179,6 @@ class Destage:
             self._number += 1
             disk.flushing = True
             disk.flushing_lsn, disk.unflushed_lsn = disk.unflushed_lsn, None
-            disk.unflushed_tracks = 0
             sums = self._sums[device]
             version = 0 if sums is None else sums.next_version()
             self._flushes[self._number] = (device, version)
@@ -234,7 +231,6 @@ class Destage:
         self.written_tracks += len(batch.written)
         oldest = self._cache.destage_done(batch.written)
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, oldest))
-        disk.unflushed_tracks += len(batch.written)
 
     def _refused(self, disk: _Disk, batch: _Batch, error: DeviceError, now_ns: int) -> None:
         key = batch.written[0][0]
@@ -315,6 +311,14 @@ class Destage:
             )
         return found
 
+    def waiting_lsn(self) -> int | None:
+        """Return from where the journal is needed for tracks that no write is under way for."""
+        return _oldest(map(self._cache.waiting_lsn, range(len(self._disks))))
+
+    def unflushed_lsn(self) -> int | None:
+        """Return from where the journal is needed for tracks that wait for a flush."""
+        return _oldest(disk.unflushed_lsn for disk in self._disks)
+
     def unwritten_lsn(self, devices: Iterable[int]) -> int | None:
         """Do as `needed_lsn` without refused tracks, whose hosts were told that they failed."""
         found: int | None = None
@@ -325,10 +329,6 @@ class Destage:
             )
             found = _oldest((found, waiting, disk.unflushed_lsn, disk.flushing_lsn))
         return found
-
-    def unflushed_tracks(self) -> int:
-        """Return how many tracks were written and not flushed."""
-        return sum(disk.unflushed_tracks for disk in self._disks)
 
     def settled(self) -> bool:
         """Return whether everything is safely on the disks."""

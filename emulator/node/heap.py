@@ -16,7 +16,7 @@ import gc
 import mmap
 from pathlib import Path
 
-LARGE_BUFFER_BYTES = 256 * 1024
+LARGE_BUFFER_BYTES = 512 * 1024
 # Objects that may be garbage before the collector looks; Python looks after 700.
 GARBAGE_OBJECTS = 20_000
 # From glibc's malloc.h.

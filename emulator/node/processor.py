@@ -58,8 +58,11 @@ EPOCH_TRACKS_MAX = 65536
 # Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
 # half, since what is written again meanwhile goes to the disk once.
 DESTAGE_SHARE = 2
-# Fill of the journal at which tracks are destaged though hosts are busy.
+# Share of the journal that may lie behind a track that waits, before it is destaged though hosts
+# are busy; and behind one that was written, before that is flushed. What lies between makes one
+# flush serve thousands of tracks. Hosts are paced from `pacing.PACE_DISKS_FILL` on.
 DESTAGE_FILL = 0.3
+FLUSH_FILL = 0.36
 # A turn comes at least so often, and while tracks wait for their disks.
 TICK_NS = SECOND_NS // 4
 DIRTY_TICK_NS = 20 * MILLISECOND_NS
@@ -279,31 +282,35 @@ class Processor:
                 pair.secondary.say()
         self.pacing.judge()
         idle = self.rhythm.idle(now_ns)
-        pressed = self._pressed()
+        starved, self.journal.starved = self.journal.starved, False
+        pressed = starved or self._pressed()
         self._forward.run()
         self.destage.run(now_ns, pressed=idle or pressed)
         self.destage.flush(everywhere=False)
         self.scrub.run(now_ns, idle=idle)
-        # One flush serves thousands of tracks; it waits until there is a reason for it.
-        if idle or (pressed and self.destage.unflushed_tracks() > self._flush_tracks()):
+        if idle or starved or self._far_behind(self.destage.unflushed_lsn(), FLUSH_FILL):
             self.destage.flush()
-        self.saving.consider_trim(idle=idle)
+        self.saving.consider_trim(idle=idle, starved=starved)
         self._requests += self.reading.take_requests()
         if self.destage.requests:
             self._requests += self.destage.requests
             self.destage.requests.clear()
-
-    def _flush_tracks(self) -> int:
-        return min(8192, self.cache.tracks_max // 16)
 
     def _pressed(self) -> bool:
         """Return whether dirty tracks must go to their disks now."""
         return (
             self.cache.dirty_tracks() * DESTAGE_SHARE
             > self.cache.tracks_max - self.cache.pinned_tracks
-            or self.journal.used_bytes() > self.journal.ring_bytes * DESTAGE_FILL
+            or self._far_behind(self.destage.waiting_lsn(), DESTAGE_FILL)
             or self.destage.too_old(self.now_ns, self.journal.tail_lsn)
         )
+
+    def _far_behind(self, lsn: int | None, share: float) -> bool:
+        """Return whether a share of the journal lies behind what the disks still need of it.
+
+        What only another site needs is none of the disks' business.
+        """
+        return lsn is not None and self.journal.tail_lsn - lsn > self.journal.ring_bytes * share
 
     def host_spoke(self, now_ns: int) -> None:
         """Take note that a host sent something."""

@@ -38,6 +38,8 @@ from emulator.node.recovery import (
 )
 from emulator.node.serving import serve_devices
 from emulator.node.standing import judge
+from emulator.node.warm import Warming
+from emulator.nvs.areas import RING_START
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
@@ -68,6 +70,7 @@ class SiteRuntime:
         self._workers = Workers(self._loop)
         self._stop_signal = False
         self._store = self.open_store(config.nvs)
+        self._warming = Warming(self._store.fileno(), RING_START, self._store.size_bytes)
         self._carrier = Carrier(self._store, self._workers)
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
@@ -101,6 +104,7 @@ class SiteRuntime:
             device.name: disk.size_bytes
             for device, disk in zip(self.config.devices.values(), self._carrier.disks, strict=True)
         }
+        self._workers.worker("nvs-warm")(self._warming.run, _warmed)
         superblock = self._store.load()
         self._captures = Captures(self.config.name, self.config.links)
         self._closers.append(self._captures.close)
@@ -316,10 +320,15 @@ class SiteRuntime:
 
     def close(self) -> None:
         """Give everything back."""
+        self._warming.stop()
         self._workers.close()
         for closer in reversed(self._closers):
             closer()
         self._loop.close()
+
+
+def _warmed(_nothing: object) -> None:
+    """Take note of nothing: a page that was not brought in is made when it is written."""
 
 
 def _nobody() -> None:

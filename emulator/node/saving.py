@@ -117,14 +117,17 @@ class Saving:
             lsns.append(pair.secondary.retained_lsn())
         return max(journal.trim_lsn, min(lsn for lsn in lsns if lsn is not None))
 
-    def consider_trim(self, *, idle: bool) -> None:
-        """Want a save if that frees enough of the journal."""
+    def consider_trim(self, *, idle: bool, starved: bool) -> None:
+        """Want a save if that frees enough of the journal; anything, if a host waits for room."""
         processor = self._processor
         journal = processor.journal
         if not processor.ready or journal.trim_lsn == journal.tail_lsn:
             return
         step = journal.ring_bytes // TRIM_SHARE
-        if idle and processor.now_ns - self._last_save_ns > IDLE_TRIM_NS:
+        if starved:
+            if not self._under_way and self.trim_candidate() > journal.trim_lsn:
+                self.ask()
+        elif idle and processor.now_ns - self._last_save_ns > IDLE_TRIM_NS:
             if (
                 self.trim_candidate() > journal.trim_lsn
                 or self._disks_lsn() > self._saved_disks_lsn

@@ -112,6 +112,8 @@ class Journal:
         """What recovery starts from; durable in the superblock."""
         self.reserved_bytes = 0
         """Room promised to host writes that were accepted and are not appended yet."""
+        self.starved = False
+        """Whether a host write found no room, since whoever makes some last looked."""
         self.appended_bytes = 0
         self.entries = 0
         self._chain = chain
@@ -139,7 +141,9 @@ class Journal:
 
         Counted twice, since a pad before an entry may be as long as the entry.
         """
-        return 2 * payload_bytes + self.reserved_bytes + RESERVE_BYTES <= self.room_bytes()
+        room = 2 * payload_bytes + self.reserved_bytes + RESERVE_BYTES <= self.room_bytes()
+        self.starved |= not room
+        return room
 
     def append(
         self, kind: EntryKind, group: int, csn: int, lineage: int, parts: Sequence[Buffer]

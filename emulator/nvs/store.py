@@ -99,6 +99,10 @@ class NvsStore:
             except OSError as error:
                 raise DeviceError(self.uri, error.strerror or str(error)) from error
 
+    def fileno(self) -> int:
+        """Return the open file's descriptor."""
+        return self._file
+
     def map_bytes(self) -> bytes:
         """Return the area of the dirty maps."""
         return self.read(MAP_START, RING_START - MAP_START)

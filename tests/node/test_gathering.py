@@ -63,3 +63,20 @@ def test_gathering_has_a_bound():
 def test_who_gathers_nothing_sends_each_write(changes):
     world, host = duplex(**changes), Answers()
     assert write_on(world, host, 10) >= 5
+
+
+@pytest.mark.parametrize(("cache_kib", "sent"), [(1600, False), (320, True)])
+def test_what_is_gathered_takes_memory_that_is_free(cache_kib, sent):
+    """A cache with room for all loses nothing to it; one that is full gives an eighth."""
+    tracks = 100
+    sizes = {"vol0": tracks * TRACK_BYTES}
+    world, host = duplex(cache_bytes=cache_kib * 1024, sizes=sizes, ring_bytes=2 << 20), Answers()
+    processor = world.a.processor
+    for number in range(tracks):
+        processor.host_spoke(world.now_ns)
+        data = number.to_bytes(4, "big") * (TRACK_BYTES // 4)
+        processor.volumes["vol0"].write(number * TRACK_BYTES, data, host, number)
+        world.wake_soon(world.a, world.now_ns)
+        world.rest(0.5)
+    assert (processor.cache.tracks_max < tracks) is sent
+    assert bool(world.a.group.stream.sent_records) is sent
