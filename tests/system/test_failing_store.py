@@ -1,7 +1,4 @@
-"""The nonvolatile store fails while hosts write: write-through, nothing lost, and all of it said.
-
-The kernel's answers are changed by strace; `-D` keeps the site itself the child that is killed.
-"""
+"""The nonvolatile store fails while hosts write: written through, nothing lost, and said."""
 
 import random
 
@@ -11,18 +8,11 @@ from emulator.errors import BenchError, UnavailableError
 from rig.host.console import ask
 from rig.host.nbd_client import connect_nbd
 from tests.system.sites import until
+from tests.system.strace import failing
 
 KIB = 1 << 10
 MIB = 1 << 20
 UNAVAILABLE = 69
-
-
-def failing(site, call: str, path, first: int) -> None:
-    """Have a system call on a file fail with EIO from its n-th time on."""
-    site.prefix = (
-        *("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", str(path)),
-        *("-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={first}+"),
-    )
 
 
 def write_some(volume, dice: random.Random, model: bytearray, count: int) -> None:
@@ -38,7 +28,7 @@ def write_some(volume, dice: random.Random, model: bytearray, count: int) -> Non
 def test_a_store_that_fails_leaves_a_site_that_writes_through(two_sites, call):
     """W4: no early completion, reported; a crash after it loses no completed write."""
     bench = two_sites(sync="fsync")
-    failing(bench.a, call, bench.a.nvs, 12)
+    failing(bench.a, call, bench.a.nvs, "12+")
     bench.start("A")
     dice, model = random.Random(call), bytearray(16 * MIB)
     with connect_nbd(bench.a.uri) as volume:
@@ -71,7 +61,7 @@ def test_a_store_that_fails_leaves_a_site_that_writes_through(two_sites, call):
 def test_a_copy_that_was_whole_is_made_whole_again_after_a_lost_store(two_sites):
     """The copy is suspended, and says why; with a good store it gets what it lacks."""
     bench = two_sites(sync="fsync")
-    failing(bench.a, "fdatasync", bench.a.nvs, 60)
+    failing(bench.a, "fdatasync", bench.a.nvs, "60+")
     bench.start()
     bench.wait("duplex")
     dice, model = random.Random(5), bytearray(16 * MIB)
@@ -92,7 +82,7 @@ def test_a_copy_that_was_whole_is_made_whole_again_after_a_lost_store(two_sites)
 @pytest.mark.needs("strace")
 def test_a_secondary_without_its_store_takes_nothing_more(two_sites):
     bench = two_sites(sync="fsync")
-    failing(bench.b, "fdatasync", bench.b.nvs, 40)
+    failing(bench.b, "fdatasync", bench.b.nvs, "40+")
     bench.start()
     bench.wait("duplex")
     dice, model = random.Random(6), bytearray(16 * MIB)
@@ -113,7 +103,7 @@ def test_a_secondary_without_its_store_takes_nothing_more(two_sites):
 def test_a_site_with_no_place_for_the_mark_stops(two_sites):
     """Without checksum files the next start could not tell that the journal is older."""
     bench = two_sites(sync="fsync", device='checksums = "none"\n')
-    failing(bench.a, "fdatasync", bench.a.nvs, 12)
+    failing(bench.a, "fdatasync", bench.a.nvs, "12+")
     bench.start("A")
     dice, model = random.Random(7), bytearray(16 * MIB)
     with pytest.raises(UnavailableError), connect_nbd(bench.a.uri) as volume:
@@ -125,7 +115,7 @@ def test_a_site_with_no_place_for_the_mark_stops(two_sites):
 @pytest.mark.needs("strace")
 def test_a_store_that_fails_at_the_start_is_refused(two_sites):
     bench = two_sites(sync="fsync")
-    failing(bench.a, "fdatasync", bench.a.nvs, 1)
+    failing(bench.a, "fdatasync", bench.a.nvs, "1+")
     code, said = bench.a.refused()
     assert code == UNAVAILABLE
     assert "dualcopy: file://" in said
