@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rig.cli.options import JsonOption
 from rig.cli.output import print_json
+
+if TYPE_CHECKING:
+    from rig.report.report import Report
 
 app = typer.Typer()
 
@@ -63,6 +66,7 @@ def front(
 
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")]
 Seconds = Annotated[int, typer.Option(min=1, help="Length of one job.")]
+Size = Annotated[str, typer.Option(help="Size of the volume.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results; else ./NAME-N.")]
 
 
@@ -71,6 +75,7 @@ def nvs(
     undestaged: Annotated[
         str, typer.Option(help="How much is on no disk when the site is killed.")
     ] = "64MiB",
+    size: Size = "256MiB",
     rounds: Rounds = 3,
     seconds: Seconds = 4,
     out: Out = None,
@@ -79,11 +84,13 @@ def nvs(
     """Measure writes into the nonvolatile store beside a peer that syncs, and restarts."""
     from rig.cli.output import print_table
     from rig.measure.store import StoreOptions, measure_nvs
+    from rig.measure.store_report import leave_nvs
 
-    options = StoreOptions(undestaged=undestaged, rounds=rounds, seconds=seconds)
-    found = _measured("nvs", out, measure_nvs, options)
+    options = StoreOptions(size=size, undestaged=undestaged, rounds=rounds, seconds=seconds)
+    found, report = _measured("nvs", out, measure_nvs, leave_nvs, options)
     if as_json:
-        print_json(found)
+        print_json(found | report.verdict_object())
+        _judged(report)
         return
     rows = [(name, f"{value:.0f}") for name, value in found["iops"].items()]
     print_table(["peer", "IOPS"], rows, "4 KiB random writes, 16 at once")
@@ -94,19 +101,28 @@ def nvs(
         f"ready after {restart['ready_s']:.2f} s with {restart['undestaged_mib']:.0f} MiB on no "
         f"disk, {restart['ready_empty_s']:.2f} s with none"
     )
+    print(report.verdict())
+    _judged(report)
 
 
 @app.command()
 def destage(
-    rounds: Rounds = 3, seconds: Seconds = 4, out: Out = None, as_json: JsonOption = False
+    size: Size = "256MiB",
+    rounds: Rounds = 3,
+    seconds: Seconds = 4,
+    out: Out = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what a host feels of the destage at its full rate."""
     from rig.cli.output import print_table
     from rig.measure.store import StoreOptions, measure_destage
+    from rig.measure.store_report import leave_destage
 
-    found = _measured("destage", out, measure_destage, StoreOptions(rounds=rounds, seconds=seconds))
+    options = StoreOptions(size=size, rounds=rounds, seconds=seconds)
+    found, report = _measured("destage", out, measure_destage, leave_destage, options)
     if as_json:
-        print_json(found)
+        print_json(found | report.verdict_object())
+        _judged(report)
         return
     heads = ["destage", "IOPS", "mean us", "p99 us", "destaged MiB/s"]
     rows = [
@@ -121,26 +137,36 @@ def destage(
     ]
     print_table(heads, rows, "4 KiB random writes, one at a time")
     print(f"p99 with destage / without: {found['p99_ratio']}; mean: {found['mean_ratio']}")
+    print(report.verdict())
+    _judged(report)
 
 
 def _measured(
     name: str,
     out: Path | None,
     measure: Callable[[Path, Any, Callable[[str], None]], dict[str, Any]],
+    leave: "Callable[[dict[str, Any], Path, float], Report]",
     options: object,
-) -> dict[str, Any]:
+) -> "tuple[dict[str, Any], Report]":
     """Measure in a folder whose images and stores go, and keep what was found beside it."""
-    import json
     import tempfile
+    import time
 
     from rig.demo.folder import RunFolder
 
     folder = RunFolder.make(out, name)
+    begin_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder.path) as work:
         found = measure(Path(work), options, lambda line: typer.echo(line, err=True))
-    (folder.path / "measurements.json").write_text(json.dumps(found, indent=1) + "\n")
+    report = leave(found, folder.path, time.monotonic() - begin_s)
     typer.echo(f"results: {folder.path}", err=True)
-    return found
+    return found, report
+
+
+def _judged(report: "Report") -> None:
+    """End with 1 when something that was promised did not hold."""
+    if not report.held:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -175,8 +201,7 @@ def cache(
         print_table(HEADS, table(found), "hit ratios")
         print(f"results: {folder}")
         print(report.verdict())
-    if not report.held:
-        raise typer.Exit(1)
+    _judged(report)
 
 
 def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from rig.measure.cache_rivals import (
     optimal_hits,
 )
 from rig.measure.cache_traces import TRACES, make_trace, popularity
-from rig.report.report import Check, Outcome
+from rig.measure.leaving import check
+from rig.report.report import Check
 
 OURS = "dualcopy"
 RIVALS = tuple(name for name in POLICIES if name != OURS)
@@ -95,7 +96,7 @@ def judge(found: dict[str, Any]) -> list[Check]:
         best = max(row["hit_ratio"][rival] for rival in RIVALS)
         ours = row["hit_ratio"][OURS]
         checks.append(
-            _check(
+            check(
                 f"{name}: at least {OF_BEST_MIN} of the best rival",
                 f"{ours:.4f} beside {best:.4f}",
                 held=ours >= OF_BEST_MIN * best,
@@ -103,7 +104,7 @@ def judge(found: dict[str, Any]) -> list[Check]:
         )
         if name in JUDGED_BY_OPTIMUM:
             checks.append(
-                _check(
+                check(
                     f"{name}: at least {OF_OPTIMUM_MIN} of the optimum",
                     f"{ours:.4f} beside {row['optimum']:.4f}",
                     held=ours >= OF_OPTIMUM_MIN * row["optimum"],
@@ -111,14 +112,10 @@ def judge(found: dict[str, Any]) -> list[Check]:
             )
         if name in JUDGED_BY_KNOWN:
             checks.append(
-                _check(
+                check(
                     f"{name}: at least {OF_OPTIMUM_MIN} of what is possible without the future",
                     f"{ours:.4f} beside {row['known']:.4f}",
                     held=ours >= OF_OPTIMUM_MIN * row["known"],
                 )
             )
     return checks
-
-
-def _check(name: str, compared: str, *, held: bool) -> Check:
-    return Check(name, Outcome.HELD if held else Outcome.FAILED, compared)

@@ -1,15 +1,12 @@
 """What the measurement of the cache leaves in its run folder: raw figures, a chart, a report."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from rig.demo.summary import versions
+from rig.measure import leaving
 from rig.measure.cache import OURS, judge
 from rig.measure.cache_rivals import POLICIES
 from rig.report.bars import Row, bars
-from rig.report.page import as_page
 from rig.report.report import Figure, Report
 
 HEADS = [
@@ -56,43 +53,15 @@ def picture(found: dict[str, Any]) -> str:
 
 def leave(found: dict[str, Any], folder: Path, took_s: float) -> Report:
     """Write everything into the folder, and return the report."""
-    svg = picture(found)
-    options = found["options"]
-    report = Report(
-        title="dualcopy bench cache",
-        run=[
-            ("seed", str(options["seed"])),
-            ("folder", str(folder)),
-            ("took", f"{took_s:.1f} s"),
-            ("versions", ", ".join(f"{name} {text}" for name, text in versions().items())),
-        ],
-        checks=judge(found),
-        pictures=[svg],
-        figures=[
-            Figure(
-                row["trace"],
-                f"{row[OURS]} of {row['optimum']}",
-                f"{row['of best']} of the best rival, {row['cpu of LRU']} times the processor time "
-                f"of LRU",
-            )
-            for row in (dict(zip(HEADS, cells, strict=True)) for cells in table(found))
-        ],
-        files=[
-            ("run.json", "verdict, options, versions"),
-            ("measurements.json", "every hit ratio and time"),
-            ("cache.svg", "the chart"),
-        ],
-    )
-    run = report.verdict_object() | {
-        "options": options,
-        "versions": versions(),
-        "argv": sys.argv[1:],
-    }
-    for name, text in {
-        "run.json": json.dumps(run, indent=2),
-        "measurements.json": json.dumps(found, indent=2),
-        "cache.svg": svg,
-        "report.html": as_page(report),
-    }.items():
-        (folder / name).write_text(text + "\n")
-    return report
+    rows = [dict(zip(HEADS, cells, strict=True)) for cells in table(found)]
+    figures = [
+        Figure(
+            row["trace"],
+            f"{row[OURS]} of {row['optimum']}",
+            f"{row['of best']} of the best rival, {row['cpu of LRU']} times the processor time of "
+            f"LRU",
+        )
+        for row in rows
+    ]
+    charts = {"cache.svg": picture(found)}
+    return leaving.leave("cache", found, charts, (judge(found), figures), folder, took_s)

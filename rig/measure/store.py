@@ -27,7 +27,9 @@ from rig.measure.peers import Running, qemu_nbd_sync
 
 KILL_S = 30.0
 PIECE_BYTES = 64 * 1024
-SMALL_CACHE = "8MiB"
+# So small a part of the volume that every write has another one destaged.
+SMALL_SHARE = 32
+SMALL_KIB_MIN = 1024
 STEADY = Job("steady-4k-1", "randwrite", "4k", 1, ())
 _BENCH = """\
 name = "store"
@@ -47,9 +49,18 @@ class StoreOptions:
     """How to measure."""
 
     size: str = "256MiB"
+    """The volume's; caches and stores that must hold it several times follow from it."""
     undestaged: str = "64MiB"
     seconds: int = 4
     rounds: int = 3
+
+    def times(self, count: int) -> str:
+        """Return so many sizes of the volume, as a bench file has it."""
+        return f"{count * size_bytes(self.size) >> 10}KiB"
+
+    def small(self) -> str:
+        """Return the size of a cache that holds little of the volume."""
+        return f"{max(SMALL_KIB_MIN, size_bytes(self.size) // SMALL_SHARE >> 10)}KiB"
 
 
 class OneSite:
@@ -75,7 +86,8 @@ class OneSite:
             )
         assert self._process.stdout is not None
         if not self._process.stdout.readline():
-            raise UnavailableError(f"the site did not start; see {self.folder / 'log'}")
+            said = (self.folder / "log").read_text().splitlines() or ["it said nothing"]
+            raise UnavailableError(f"the site did not start: {said[-1]}")
         return (time.monotonic_ns() - begin_ns) / 1e9
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -121,7 +133,13 @@ def measure_nvs(folder: Path, options: StoreOptions, tell: Callable[[str], None]
         peers: dict[str, Running] = {}
         for sync in ("battery", "fsync"):
             site = stack.enter_context(
-                one_site(folder / sync, options.size, cache="512MiB", nvs="1GiB", sync=sync)
+                one_site(
+                    folder / sync,
+                    options.size,
+                    cache=options.times(2),
+                    nvs=options.times(4),
+                    sync=sync,
+                )
             )
             peers[f"dualcopy-{sync}"] = site.running()
         size = size_bytes(options.size)
@@ -152,7 +170,8 @@ def _restart(folder: Path, options: StoreOptions, tell: Callable[[str], None]) -
     dice = random.Random(1)
     pieces = size_bytes(options.undestaged) // PIECE_BYTES
     places = dice.sample(range(size_bytes(options.size) // PIECE_BYTES), pieces)
-    with one_site(folder, options.size, cache="1GiB", nvs="1GiB", sync="battery") as site:
+    room = options.times(4)
+    with one_site(folder, options.size, cache=room, nvs=room, sync="battery") as site:
         site.stop()
         empty_s = site.start()
         with connect_nbd(site.running().uri) as volume:
@@ -176,7 +195,10 @@ def measure_destage(
     front = Options(size=options.size, seconds=options.seconds)
     # Memory for everything, so that a busy host's tracks stay in it; and so little that every
     # write has another one destaged.
-    sizes = {"without": ("2GiB", "4GiB"), "full-rate": (SMALL_CACHE, "1GiB")}
+    sizes = {
+        "without": (options.times(8), options.times(16)),
+        "full-rate": (options.small(), options.times(4)),
+    }
     raw: dict[str, list[dict[str, float]]] = {}
     with contextlib.ExitStack() as stack:
         sites = {
