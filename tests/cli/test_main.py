@@ -1,11 +1,11 @@
 """The entry point: exit codes, help that appears at once, and modules that load when needed."""
 
 import importlib
+import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ from rig.cli import main as main_module
 from rig.cli.main import NOUNS, build_app
 from tests.cli.command import ROOT, Command, run_process
 
-HELP_S_MAX = 0.4
+# Processor time beside that of Python with the library that reads the command line, and nothing of
+# ours: 1.1 when written, 0.08 s of the 0.4 s that a user may wait for it.
+HELP_OF_LIBRARY_MAX = 2
 SLOW_MODULES = ("scapy", "pydantic", "rich", "asyncio", "serial", "rig.bench", "hypothesis")
 
 
@@ -159,11 +161,18 @@ def test_help_imports_nothing_slow() -> None:
     assert done.stderr == b"[]\n"
 
 
-@pytest.mark.performance
-def test_help_appears_at_once() -> None:
-    def measure() -> float:
-        begun = time.perf_counter()
-        assert run_process("--help").returncode == 0
-        return time.perf_counter() - begun
+def cpu_s(*words: str) -> float:
+    """Return the least processor time that Python took, of several runs."""
+    found = []
+    for _ in range(7):
+        process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
+        _pid, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        found.append(used.ru_utime + used.ru_stime)
+    return min(found)
 
-    assert min(measure() for _ in range(5)) < HELP_S_MAX
+
+@pytest.mark.performance
+def test_help_costs_little_more_than_the_library_that_reads_the_command_line() -> None:
+    assert cpu_s("-m", "rig.cli", "--help") < HELP_OF_LIBRARY_MAX * cpu_s("-c", "import typer")
