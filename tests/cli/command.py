@@ -34,7 +34,11 @@ class Command:
 
 
 def run_process(
-    *words: object, folder: Path | None = None, stdin: bytes = b"", **environment: str
+    *words: object,
+    folder: Path | None = None,
+    stdin: bytes = b"",
+    limit_s: float = 60,
+    **environment: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `dualcopy` as a process of its own."""
     return subprocess.run(
@@ -43,6 +47,6 @@ def run_process(
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=limit_s,
         check=False,
     )
