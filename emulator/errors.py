@@ -74,6 +74,10 @@ class CorruptError(DeviceError):
     """Stored bytes are not what was written, and going on would lose data (W3)."""
 
 
+class UnreadableError(CorruptError):
+    """Stored bytes cannot be read now, and nobody else has them: the device may come back."""
+
+
 class PeerError(DualCopyError):
     """The other end of a connection broke the protocol."""
 

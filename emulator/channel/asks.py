@@ -2,7 +2,8 @@
 
 A program is a generator that yields one of the requests below and is resumed with the answer. A
 device that cannot do what is asked throws DeviceError into it, which the host sees as equipment
-check. While a program runs, nobody else changes the tracks of its device.
+check, or CorruptError, which is a data check when it reads. While a program runs, nobody else
+changes the tracks of its device.
 """
 
 from collections.abc import Generator

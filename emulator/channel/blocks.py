@@ -20,6 +20,7 @@ class Outcome(enum.Enum):
     READ_ONLY = "the volume is read-only here: it is the secondary of a copy"
     NOT_HERE = "the volume cannot be read here: it is the secondary of a copy"
     DEVICE = "the device or the nonvolatile store failed"
+    DAMAGED = "what the device holds there is damaged, and nobody has what was there"
     CLOSING = "the site is shutting down"
     BAD_TRACK = "the bytes are not a track that the device can hold"
 

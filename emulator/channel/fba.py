@@ -12,6 +12,7 @@ from emulator.channel.device import Device, PathState
 from emulator.channel.fba_models import BLOCK_BYTES, FbaModel
 from emulator.channel.sense import (
     COUNT_TOO_SMALL,
+    DATA_CHECK,
     EQUIPMENT_CHECK,
     FILE_PROTECTED,
     INVALID_PARAMETER,
@@ -22,7 +23,7 @@ from emulator.channel.sense import (
     fba_sense,
 )
 from emulator.channel.status import NORMAL
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError
 
 READ_IPL, WRITE, READ, LOCATE, DEFINE_EXTENT = 0x02, 0x41, 0x42, 0x43, 0x63
 SENSE_BYTES = 24
@@ -106,6 +107,8 @@ class FbaDevice(Device):
 def _read_blocks(run: FbaRun) -> Waiting[bytes]:
     try:
         found: bytes = yield ReadBlocks(run.block, run.blocks)
+    except CorruptError:
+        raise UnitCheck(DATA_CHECK) from None
     except DeviceError:
         raise UnitCheck(EQUIPMENT_CHECK) from None
     run.block += run.blocks

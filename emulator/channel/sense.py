@@ -36,6 +36,9 @@ INTERVENTION_REQUIRED = Reason(
 EQUIPMENT_CHECK = Reason(
     0x10, 0x00, 0x00, 0x10, "equipment check: the track cannot be read or written"
 )
+DATA_CHECK = Reason(
+    0x08, 0x80, 0x00, 0x43, "data check: what the device holds there is damaged for good"
+)
 WRITE_INHIBITED = Reason(
     0x10, 0x02, 0x00, 0x10, "equipment check: the volume may not be written here"
 )
@@ -62,6 +65,7 @@ REASONS = (
     INCOMPLETE_DOMAIN,
     INTERVENTION_REQUIRED,
     EQUIPMENT_CHECK,
+    DATA_CHECK,
     WRITE_INHIBITED,
     INVALID_TRACK_FORMAT,
     END_OF_CYLINDER,
@@ -82,6 +86,8 @@ class UnitCheck(Exception):
 # Bits of a cylinder's high byte stand left of the head in byte 6, on most devices by four.
 _CYLINDER_SHIFT = {0x3340: 5, 0x3350: 5, 0x3375: 6}
 _SHORT_CYLINDERS_MAX = 4095
+# Data checks name in bytes 8 to 12 where the error is: CCHHR.
+_FORMATS_WITH_ADDRESS = (4, 5)
 
 
 def _cylinder_shift(geometry: Geometry) -> int:
@@ -125,6 +131,10 @@ def ckd_sense(
         sense[5] = cylinder & 0xFF
         sense[6] = (cylinder >> 8 << _cylinder_shift(geometry) | head & 0x1F) & 0xFF
     sense[7] = reason.byte7
+    if reason.byte7 >> 4 in _FORMATS_WITH_ADDRESS:
+        # The record is not known: all of the track is of no use.
+        sense[8:10] = cylinder.to_bytes(2, "big")
+        sense[10:12] = head.to_bytes(2, "big")
     # The layout is the one of 24 bytes; a control unit with 32 adds the whole address.
     sense[27] = 0x80
     sense[29:31] = cylinder.to_bytes(2, "big")

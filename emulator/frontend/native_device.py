@@ -24,7 +24,7 @@ from emulator.channel.asks import (
 from emulator.channel.blocks import BLOCK_BYTES, BlockVolume, Outcome
 from emulator.channel.device import Device
 from emulator.channel.engine import ProgramResult, execute
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError
 from emulator.frontend.native_layout import PROGRAM_BYTES_MAX, TRANSFERS_MAX, Ending
 from emulator.frontend.native_messages import DeviceRow, Ended, Start, Transfer
 from emulator.frontend.native_parts import Copy, Tracks
@@ -223,9 +223,10 @@ class NativeDevice:
 
     def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
         """Take the outcome of a read or write of the store."""
-        error = None
+        error: DeviceError | None = None
         if outcome is not Outcome.DONE:
-            error = DeviceError(self.row.name, outcome.value)
+            damaged = outcome in (Outcome.DAMAGED, Outcome.BAD_TRACK)
+            error = (CorruptError if damaged else DeviceError)(self.row.name, outcome.value)
         if cookie in self._reads:
             running = self._reads.pop(cookie)
             running.ready = (error or b"".join(data),)

@@ -38,6 +38,7 @@ _OUTCOMES = {
     Outcome.READ_ONLY: Errno.EPERM,
     Outcome.NOT_HERE: Errno.EPERM,
     Outcome.DEVICE: Errno.EIO,
+    Outcome.DAMAGED: Errno.EIO,
     Outcome.CLOSING: Errno.ESHUTDOWN,
     Outcome.BAD_TRACK: Errno.EIO,
 }

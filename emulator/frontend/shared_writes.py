@@ -13,7 +13,7 @@ from emulator.events import Event, HostUpdateLost
 from emulator.frontend.shared_clients import Client
 
 RETRY_NS = 100 * MILLISECOND_NS
-_TRY_AGAIN = (Outcome.DEVICE, Outcome.READ_ONLY, Outcome.CLOSING)
+_TRY_AGAIN = (Outcome.DEVICE, Outcome.DAMAGED, Outcome.READ_ONLY, Outcome.CLOSING)
 
 
 class Tracks(Protocol):

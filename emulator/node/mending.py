@@ -15,7 +15,7 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
 from emulator.copy.entries import HOST_ENTRY
 from emulator.copy.services import ReadJournal, Until
-from emulator.errors import CorruptError, DeviceError
+from emulator.errors import CorruptError, DeviceError, UnreadableError
 from emulator.events import TrackDamaged, TrackLost, TrackRepaired
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import (
@@ -81,7 +81,7 @@ class Mending:
                 continue
             self._waiting[key] = [one(key)]
             self._note(key, cause.cause)
-            self._processor.start(self._mend(key, cause.cause))
+            self._processor.start(self._mend(key, cause))
 
     def _note(self, key: int, cause: str) -> None:
         if key not in self.damaged:
@@ -97,7 +97,7 @@ class Mending:
     def _device(self, key: int) -> str:
         return list(self._processor.volumes)[key >> TRACK_BITS]
 
-    def _mend(self, key: int, cause: str) -> Step:
+    def _mend(self, key: int, cause: DeviceError) -> Step:
         processor = self._processor
         source, image = "the cache", processor.cache.peek(key)
         if image is None:
@@ -110,10 +110,11 @@ class Mending:
         waiting = self._waiting.pop(key)
         if image is None:
             device = self._device(key)
-            reason = f"{cause}; neither the journal nor another site has it"
+            reason = f"{cause.cause}; neither the journal nor another site has it"
             processor.emit(TrackLost(device, key & TRACK_MASK, reason))
             uri = processor.config.devices[device].disk
-            result: dict[int, bytes] | DeviceError = CorruptError(
+            lost = CorruptError if isinstance(cause, CorruptError) else UnreadableError
+            result: dict[int, bytes] | DeviceError = lost(
                 uri, f"track {key & TRACK_MASK}: {reason}"
             )
         else:

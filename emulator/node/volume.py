@@ -12,7 +12,7 @@ from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.group import ENTRY_BYTES_MAX, Group, GroupVolume
 from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError, UnreadableError
 
 # Who hands its role over cannot know whether the other site writes already.
 _NOT_PRIMARY = (Role.SECONDARY, Role.HANDING_OVER)
@@ -123,8 +123,8 @@ class Volume:
         self.missed_tracks += sum(peek(key) is None for key in keys)
         try:
             images = yield ReadTracks(keys)
-        except DeviceError:
-            who.completed(cookie, Outcome.DEVICE, [])
+        except DeviceError as error:
+            who.completed(cookie, _refused(error), [])
             return
         who.completed(cookie, Outcome.DONE, _cut([images[key] for key in keys], offset, length))
 
@@ -209,8 +209,8 @@ class Volume:
             piece = data if size == length else data[done : done + size]
             try:
                 images = yield from self._edges_and_room(offset + done, size)
-            except DeviceError:
-                who.completed(cookie, Outcome.DEVICE, [])
+            except DeviceError as error:
+                who.completed(cookie, _refused(error), [])
                 return
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
@@ -316,8 +316,8 @@ class Volume:
             try:
                 # Whole tracks have no edges, and their zeros take next to no room.
                 edges = yield from self._edges_and_room(offset, TRACK_BYTES if whole else size)
-            except DeviceError:
-                who.completed(cookie, Outcome.DEVICE, [])
+            except DeviceError as error:
+                who.completed(cookie, _refused(error), [])
                 return
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
@@ -336,6 +336,11 @@ class Volume:
         At every level but `volatile` that holds already, so a flush costs nothing.
         """
         self.group.flush(who, cookie)
+
+
+def _refused(error: DeviceError) -> Outcome:
+    damaged = isinstance(error, CorruptError) and not isinstance(error, UnreadableError)
+    return Outcome.DAMAGED if damaged else Outcome.DEVICE
 
 
 def _cut(images: list[bytes], offset: int, length: int) -> list[bytes]:

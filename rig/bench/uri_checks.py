@@ -4,7 +4,7 @@ Looks at images to compare their sizes, but opens and makes nothing. Images that
 at (not made yet, another user's) are told as notes: a site finds out when it opens them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.channel.geometry import is_kind
@@ -114,6 +114,7 @@ class UriChecker:
         """One address may serve many devices of a site, each under a name of its own."""
         served: dict[Claim, set[str]] = {}
         for number, (device_name, device) in enumerate(site.device.items()):
+            self._check_owner(name, device_name, device.serve)
             for index, text in enumerate(device.serve):
                 path = ("site", name, "device", device_name, "serve", index)
                 try:
@@ -161,6 +162,17 @@ class UriChecker:
             return stays_here(text)
         except BenchError:
             return True  # told already, when it was taken apart
+
+    def _check_owner(self, site: str, device: str, serve: Sequence[str]) -> None:
+        """A Hercules host relies on nobody else changing a track within its channel program."""
+        shared = [index for index, text in enumerate(serve) if scheme_of(text) == SHARED]
+        native = [index for index, text in enumerate(serve) if is_native(text)]
+        if shared and (native or len(shared) > 1):
+            self._problems.add(
+                ("site", site, "device", device, "serve", max(*shared, *native)),
+                "a device that Hercules hosts share is served at one shrd: address, and not "
+                "natively beside it: a host keeps it for a whole channel program",
+            )
 
     def _check_sizes(self, name: str, copy: CopyTable) -> None:
         for index, pair in enumerate(copy.volumes):

@@ -141,6 +141,16 @@ BAD = {
         "shrd://127.0.0.1:3990/0A00",
         "10: site.A.device.vol0.serve.1: Hercules hosts share count-key-data devices, not a fba",
     ),
+    "Hercules hosts at two addresses": (
+        '"nbd://127.0.0.1:10810/vol0"]',
+        '"shrd://127.0.0.1:3990/0A00", "shrd://127.0.0.1:3991/0A00"]',
+        "10: site.A.device.vol0.serve.2: a device that Hercules hosts share is served at one shrd:",
+    ),
+    "Hercules and native hosts": (
+        '"nbd://127.0.0.1:10810/vol0"]',
+        '"shrd://127.0.0.1:3990/0A00", "native+pty:///?link=x.tty"]',
+        "10: site.A.device.vol0.serve.2: a device that Hercules hosts share is served at one shrd:",
+    ),
     "socket twice": ("unix:b.console", "unix:a0.sock", "18: site.B.console: "),
     "capture over a disk": ('"run.pcapng"', '"a0.img"', "30: link.A-B.capture: "),
     "front end": (

@@ -52,7 +52,7 @@ def to_index(run: CkdRun) -> None:
 def seek(run: CkdRun, cylinder: int, head: int) -> Waiting[None]:
     """Move to a track of the volume and stand at its index."""
     yield from run.load(cylinder * run.heads + head)
-    run.cylinder, run.head = cylinder, head
+    run.cylinder, run.head = cylinder, head  # already under the head, it is not loaded again
     to_index(run)
 
 

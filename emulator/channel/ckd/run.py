@@ -13,6 +13,7 @@ from emulator.channel.control_units import Feature
 from emulator.channel.device import PathState
 from emulator.channel.geometry import HOME_ADDRESS_BYTES
 from emulator.channel.sense import (
+    DATA_CHECK,
     EQUIPMENT_CHECK,
     INCOMPLETE_DOMAIN,
     INVALID_SEQUENCE,
@@ -21,7 +22,7 @@ from emulator.channel.sense import (
     ckd_sense,
 )
 from emulator.channel.status import NORMAL
-from emulator.errors import DeviceError
+from emulator.errors import CorruptError, DeviceError
 
 if TYPE_CHECKING:
     from emulator.channel.ckd.device import CkdDevice
@@ -189,8 +190,12 @@ class CkdRun:
         self.image = None
         self.track = -1
         self.space_known = (0, 0)
+        # The arm is there, whether or not anything can be read: sense names this track.
+        self.cylinder, self.head = divmod(track, self.heads)
         try:
             self.image = yield ReadTrack(track)
+        except CorruptError:
+            raise UnitCheck(DATA_CHECK) from None
         except DeviceError:
             raise UnitCheck(EQUIPMENT_CHECK) from None
         self.track = track
