@@ -6,6 +6,9 @@ acknowledgement says exactly which copy arrived. Leaves when to send an ACK to `
 
 import struct
 from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise, starmap
 from typing import NamedTuple
 
 from emulator.wire.checksum import Buffer
@@ -53,7 +56,7 @@ def encode_ack(ack: Ack) -> bytes:
             len(ack.ranges),
         )
     ]
-    parts += [_RANGE.pack(first, last) for first, last in ack.ranges]
+    parts += starmap(_RANGE.pack, ack.ranges)
     return b"".join(parts)
 
 
@@ -64,16 +67,28 @@ def decode_ack(payload: Buffer) -> Ack | None:
     kept, window, largest, delay, count = _ACK.unpack_from(payload)
     if len(payload) != _ACK.size + count * _RANGE.size:
         return None
-    ranges: list[tuple[int, int]] = list(_RANGE.iter_unpack(payload[_ACK.size :]))
-    if largest != (ranges[0][1] if ranges else 0):
+    if not count:
+        return None if largest else Ack(kept, window, largest, delay, [])
+    newest: tuple[int, int] = _RANGE.unpack_from(payload, _ACK.size)
+    older = _ranges(bytes(payload[_ACK.size + _RANGE.size :]))
+    if newest[1] != largest or older is None or not _in_order([newest, *older[:1]]):
         return None
-    above = largest + 2
-    for first, last in ranges:
-        # Numbers begin at 1, and ranges that touch would be one range.
-        if not 1 <= first <= last < above - 1:
-            return None
-        above = first
-    return Ack(kept, window, largest, delay, ranges)
+    return Ack(kept, window, largest, delay, [newest, *older])
+
+
+@lru_cache(maxsize=64)
+def _ranges(packed: bytes) -> tuple[tuple[int, int], ...] | None:
+    """Return the ranges but the newest, which are the same in many an ACK; None if none may be."""
+    ranges: tuple[tuple[int, int], ...] = tuple(_RANGE.iter_unpack(packed))
+    return ranges if _in_order(ranges) else None
+
+
+def _in_order(ranges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether ranges are what an ACK may say: newest first, with gaps between them."""
+    # Numbers begin at 1, and ranges that touch would be one range.
+    return all(1 <= first <= last for first, last in ranges) and all(
+        first - last >= 2 for (first, _), (_, last) in pairwise(ranges)
+    )
 
 
 class ReceivedNumbers:

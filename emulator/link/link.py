@@ -204,10 +204,13 @@ class Link:
         else:
             session.receiver.release(size_bytes)
 
+    @property
+    def eventful(self) -> bool:
+        """Whether anything has happened since `events` was last called."""
+        return bool(self._events)
+
     def events(self) -> list[LinkEvent]:
         """Return what happened since the last call, in order."""
-        if not self._events:
-            return []
         events, self._events = self._events, []
         return events
 

@@ -8,7 +8,9 @@ what waits to go again can never exceed the window.
 Relies on `acknowledgements.py` for ranges. Leaves how long a round trip is to `rtt.py`.
 """
 
-from collections import OrderedDict, deque
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
 
 from emulator.link.packetizer import Fragment, OutRecord
 from emulator.wire.packet import OVERHEAD_BYTES
@@ -32,6 +34,7 @@ class Flight:
     __slots__ = (
         "_again",
         "_late",
+        "_late_ns",
         "_reorder_packets",
         "_sent",
         "largest",
@@ -44,7 +47,9 @@ class Flight:
     def __init__(self) -> None:
         self._sent: OrderedDict[int, InFlight] = OrderedDict()
         self._again: OrderedDict[int, Fragment] = OrderedDict()
-        self._late: deque[tuple[int, int]] = deque(maxlen=LATE_PACKETS_MAX)
+        # Numbers taken for lost, in order, and when: packets are lost from the oldest on.
+        self._late: list[int] = []
+        self._late_ns: list[int] = []
         self._reorder_packets = REORDER_PACKETS_MIN
         self.size_bytes = 0
         """Whole packets in flight, in bytes."""
@@ -74,15 +79,13 @@ class Flight:
         return None if entry is None else entry[3]
 
     def acknowledge(self, ranges: list[tuple[int, int]]) -> int:
-        """Take ranges of received numbers, oldest first; return the bytes newly acknowledged."""
+        """Take ranges of received numbers, newest first; return the bytes newly acknowledged."""
         arrived = []
-        runs = iter(ranges)
-        first, last = next(runs)
+        runs = self._of_those_in_flight(ranges)
+        first, last = next(runs, (0, 0))
         for number in self._sent:
-            while number > last:
+            while last and number > last:
                 first, last = next(runs, (0, 0))
-                if not last:
-                    break
             if not last:
                 break
             if number >= first:
@@ -95,6 +98,16 @@ class Flight:
         if self._late:
             self._notice_late(ranges)
         return before - self.size_bytes
+
+    def _of_those_in_flight(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Return the ranges that may have a packet in flight, oldest first."""
+        oldest = next(iter(self._sent), 0)
+        count = 0
+        for _first, last in ranges:
+            if last < oldest:
+                break
+            count += 1
+        return reversed(ranges[:count])
 
     def detect(self, now_ns: int, wait_ns: int) -> int:
         """Take for lost what must be; return how many bytes."""
@@ -130,8 +143,11 @@ class Flight:
 
     def forget_late(self, before_ns: int) -> None:
         """Stop watching for packets taken for lost before this time."""
-        while self._late and self._late[0][1] < before_ns:
-            self._late.popleft()
+        if self._late and self._late_ns[0] < before_ns:
+            self._drop_late(bisect_left(self._late_ns, before_ns))
+
+    def _drop_late(self, count: int) -> None:
+        del self._late[:count], self._late_ns[:count]
 
     def _lose(self, numbers: list[int], now_ns: int) -> int:
         lost_bytes = 0
@@ -142,24 +158,26 @@ class Flight:
             if not record.kept:
                 lost_bytes += size + OVERHEAD_BYTES
                 self._again[number] = (record, offset, size)
-                self._late.append((number, now_ns))
+                self._late.append(number)
+                self._late_ns.append(now_ns)
+        if len(self._late) > LATE_PACKETS_MAX:
+            self._drop_late(len(self._late) - LATE_PACKETS_MAX)
         return lost_bytes
 
     def _notice_late(self, ranges: list[tuple[int, int]]) -> None:
-        oldest, newest = ranges[0][0], ranges[-1][1]
-        late = [
-            number
-            for number, _ in self._late
-            if oldest <= number <= newest and any(first <= number <= last for first, last in ranges)
-        ]
-        if not late:
-            return
-        for number in late:
-            self._again.pop(number, None)
-            distance = self.largest - number + 1
+        late = self._late
+        # From the newest on, so that what is taken out moves nothing that is still to be found.
+        for first, last in ranges:
+            end = bisect_right(late, last)
+            begin = bisect_left(late, first, 0, end)
+            if begin == end:
+                if not end:
+                    return
+                continue
+            for number in late[begin:end]:
+                self._again.pop(number, None)
+            distance = self.largest - late[begin] + 1
             self._reorder_packets = max(self._reorder_packets, min(distance, REORDER_PACKETS_MAX))
-        self.late_acks += len(late)
-        self.reordering = True
-        kept = [entry for entry in self._late if entry[0] not in late]
-        self._late.clear()
-        self._late.extend(kept)
+            self.late_acks += end - begin
+            self.reordering = True
+            del late[begin:end], self._late_ns[begin:end]

@@ -124,7 +124,7 @@ class Sender:
             sent_ns = next((at_ns for n, at_ns in self._acks if n == ack.largest), None)
         if sent_ns is not None:
             self.rtt.sample(now_ns - sent_ns, ack.delay_us * MICROSECOND_NS)
-        arrived = flight.acknowledge(ack.ranges[::-1]) if ack.ranges else 0
+        arrived = flight.acknowledge(ack.ranges) if ack.ranges else 0
         advanced = self.packetizer.acknowledge(ack.kept, ack.window_bytes)
         if arrived or advanced:
             self._quiet_since_ns = now_ns

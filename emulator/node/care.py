@@ -61,17 +61,19 @@ class Care:
         """See what has reached the disks, and tell hosts of what did not."""
         processor = self._processor
         destage = processor.destage
-        refused, destage.refused = destage.refused, []
         for name, group in processor.groups.items():
-            if not group.through.exact:
-                continue
-            broken = destage.broken_devices()
-            devices = self._devices[name]
-            if not processor.guard.is_lost or processor.guard.marked:
-                group.through.reached(destage.unwritten_lsn(devices))
-            if any(device in devices for device in (*refused, *broken)):
-                _refuse(group)
+            if group.through.exact:
+                self._look_through(group, self._devices[name])
+        destage.refused.clear()
         processor.guard.look()
+
+    def _look_through(self, group: Group, devices: list[int]) -> None:
+        """Do so for a group with hosts that wait for their disks."""
+        destage, guard = self._processor.destage, self._processor.guard
+        if not guard.is_lost or guard.marked:
+            group.through.reached(destage.unwritten_lsn(devices))
+        if any(device in devices for device in (*destage.refused, *destage.broken_devices())):
+            _refuse(group)
 
 
 def _refuse(group: Group) -> None:

@@ -93,6 +93,9 @@ class Destage:
         self._flushes: dict[int, tuple[int, int]] = {}
         self._aged = (0, 0)
         self.requests: list[DiskWrite | DiskFlush] = []
+        self._hosts_wait = False
+        self.refuses_tracks = False
+        """Some disk refuses single tracks."""
         self.without_journal = False
         """No journal has what is being written: a crash must find old, new or unknown."""
         self.refused: list[int] = []
@@ -106,6 +109,8 @@ class Destage:
     def run(self, now_ns: int, *, pressed: bool) -> None:
         """Ask for writes; `pressed` when tracks must go now, not only where hosts wait for them."""
         self._now_ns = now_ns
+        if not (pressed or self._hosts_wait or self.refuses_tracks):
+            return
         for device, disk in enumerate(self._disks):
             if disk.broken:
                 continue
@@ -156,15 +161,16 @@ class Destage:
 
     def write_through(self, device: int) -> None:
         """From now on hosts wait for this disk."""
-        self._disks[device].through = True
+        self._disks[device].through = self._hosts_wait = True
 
     def hosts_wait(self) -> bool:
         """Return whether hosts wait for any disk."""
-        return any(disk.through for disk in self._disks)
+        return self._hosts_wait
 
     def write_early(self, device: int) -> None:
         """From now on hosts do not wait for this disk."""
         self._disks[device].through = False
+        self._hosts_wait = any(disk.through for disk in self._disks)
 
     def flush(self, *, everywhere: bool = True) -> None:
         """Ask for a flush of every device that has been written since its last one.
@@ -227,6 +233,7 @@ class Destage:
             for key, _image in batch.written:
                 disk.stuck.freed(key)
                 disk.doubtful.discard(key)
+            self.refuses_tracks = any(disk.stuck.retries for disk in self._disks)
         self.writes += 1
         self.written_tracks += len(batch.written)
         oldest = self._cache.destage_done(batch.written)
@@ -244,6 +251,7 @@ class Destage:
             return
         if batch.again or len(batch.written) == 1:
             disk.stuck.refused(key, now_ns)
+            self.refuses_tracks = True
             disk.doubtful.discard(key)
             self.refused.append(batch.device)
             disk.retry_ns = now_ns + (FIND_NS if disk.stuck.bearable() else RETRY_NS)
@@ -285,13 +293,6 @@ class Destage:
             or disk.stuck.retries
             or disk.doubtful
         ]
-
-    def refuses_tracks(self) -> bool:
-        """Return whether any disk refuses single tracks."""
-        for disk in self._disks:  # noqa: SIM110 - asked each turn; a generator costs twice as much
-            if disk.stuck.retries:
-                return True
-        return False
 
     def stuck_tracks(self, device: int) -> list[int]:
         """Return the keys of the tracks that a disk refuses."""

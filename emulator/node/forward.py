@@ -28,24 +28,22 @@ class Forward:
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
-        self._under_way: dict[int, tuple[bytes, int]] = {}
+        self.under_way: dict[int, tuple[bytes, int]] = {}
         """Key -> (image, where it was journalled), until that is durable."""
         self.carried_tracks = 0
 
     def run(self) -> None:
         """Journal what lies too far behind, and let go of the older places of what is durable."""
         processor = self._processor
-        if not self._under_way and not processor.destage.refuses_tracks():
-            return
         journal, cache = processor.journal, processor.cache
-        for key, (image, lsn) in list(self._under_way.items()):
+        for key, (image, lsn) in list(self.under_way.items()):
             if journal.durable_lsn > lsn:
-                del self._under_way[key]
+                del self.under_way[key]
                 cache.journalled_anew(key, image, lsn)
         behind_lsn = journal.tail_lsn - journal.ring_bytes // BEHIND_SHARE
         for device in range(len(processor.volumes)):
             for key in processor.destage.stuck_tracks(device)[:TRACKS_IN_A_TURN]:
-                if key not in self._under_way and cache.held_lsn(key) < behind_lsn:
+                if key not in self.under_way and cache.held_lsn(key) < behind_lsn:
                     self._carry(device, key)
 
     def _carry(self, device: int, key: int) -> None:
@@ -71,5 +69,5 @@ class Forward:
         lsn = processor.journal.append(
             EntryKind.COPIED, group.number, group.durable_csn, group.generation(), parts
         )
-        self._under_way[key] = (image, lsn)
+        self.under_way[key] = (image, lsn)
         self.carried_tracks += 1

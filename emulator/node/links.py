@@ -68,11 +68,12 @@ class LinkEnd:
 
     def receive(self, packets: Sequence[Buffer], now_ns: int) -> None:
         """Take packets from the line."""
-        receive = self.machine.receive
+        machine = self.machine
         for packet in packets:
-            receive(packet, now_ns)
+            machine.receive(packet, now_ns)
             # After each packet: a record's answer must go into the session that it came in.
-            self.take_events()
+            if machine.eventful:
+                self.take_events()
 
     def wake(self, now_ns: int) -> None:
         """Do what is due."""
@@ -81,7 +82,8 @@ class LinkEnd:
         deadline = self.machine.next_deadline_ns()
         if deadline is not None and deadline <= now_ns:
             self.machine.wake(now_ns)
-        self.take_events()
+        if self.machine.eventful:
+            self.take_events()
 
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due."""

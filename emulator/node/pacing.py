@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS
 from emulator.copy.levels import OnLinkLoss
-from emulator.node.gauge import WAIT_NS_MAX, Gauge
+from emulator.node.gauge import WAIT_NS_MAX, WINDOW_NS, Gauge
 
 if TYPE_CHECKING:
     from emulator.copy.pair import Pair
@@ -29,6 +29,7 @@ PACE_CACHE_FILL = 0.6
 FULL = 0.9
 # A host that is paced by a slow line waits no longer than this in one go: it is never stopped.
 PACE_NS_MAX = 500 * MILLISECOND_NS
+_FULL = "the cache is full of tracks not yet on their disks"
 
 
 class Pacing:
@@ -43,6 +44,8 @@ class Pacing:
         self._cache = Gauge(PACE_CACHE_FILL, FULL)
         self._for_disks = Gauge(PACE_DISKS_FILL, FULL)
         self._for_sites = Gauge(PACE_FILL, FULL)
+        self._measure_ns = 0
+        """When the gauges are next told how much has drained."""
         self.reason = ""
         self.waited_ns = 0
         """How long hosts were slowed, all in all."""
@@ -58,36 +61,44 @@ class Pacing:
     def judge(self) -> None:
         """Decide whether hosts are paced now, and why."""
         processor = self._processor
-        cache, journal = processor.cache, processor.journal
-        pinned_tracks = 0
+        cache, journal, now_ns = processor.cache, processor.journal, processor.now_ns
+        pinned_tracks, unreadable = 0, False
         for pair in processor.pairs.values():
-            pinned_tracks += pair.group.stream.pinned_tracks() + pair.secondary.pinned_tracks()
+            stream = pair.group.stream
+            pinned_tracks += stream.pinned_tracks() + pair.secondary.pinned_tracks()
+            unreadable = unreadable or bool(stream.unreadable)
         cache.pinned_tracks = pinned_tracks
-        for pair in processor.pairs.values():
-            if pair.group.stream.unreadable:
-                reason, pair.group.stream.unreadable = pair.group.stream.unreadable, ""
-                pair.primary.overflow(f"the journal cannot be read: {reason}")
+        if unreadable:
+            self._give_up_unreadable()
         # Without this, clean tracks would stay until a disk write ends, however long that takes.
         cache.evict()
-        now_ns = processor.now_ns
         if now_ns >= self._until_ns:
             self._until_ns = 0
-        arrived = journal.tail_lsn - self._seen_lsn
-        self._seen_lsn = journal.tail_lsn
+        tail_lsn = journal.tail_lsn
+        arrived, self._seen_lsn = tail_lsn - self._seen_lsn, tail_lsn
         self._stopped = cache.full()
-        self.reason = "the cache is full of tracks not yet on their disks" if self._stopped else ""
-        self._cache.drained(processor.destage.written_tracks, now_ns)
+        self.reason = _FULL if self._stopped else ""
+        if now_ns >= self._measure_ns:
+            self._measure_ns = now_ns + WINDOW_NS
+            self._cache.drained(processor.destage.written_tracks, now_ns)
+            self._for_disks.drained(journal.trim_lsn, now_ns)
+            self._for_sites.drained(journal.trim_lsn, now_ns)
         if arrived > 0:
             dirty = cache.dirty_tracks() + cache.pinned_tracks
             tracks = -(-arrived // TRACK_BYTES)
             wait_ns = self._cache.wait_ns(dirty, cache.tracks_max, tracks)
             self._slow(wait_ns, "the cache waits for the disks")
-        self._for_disks.drained(journal.trim_lsn, now_ns)
-        self._for_sites.drained(journal.trim_lsn, now_ns)
         if journal.used_bytes() > journal.ring_bytes * PACE_DISKS_FILL:
             self._judge_journal(max(0, arrived))
         else:
             self._since_ns = None
+
+    def _give_up_unreadable(self) -> None:
+        """Give up order where the journal cannot give what the other site lacks."""
+        for pair in self._processor.pairs.values():
+            if pair.group.stream.unreadable:
+                reason, pair.group.stream.unreadable = pair.group.stream.unreadable, ""
+                pair.primary.overflow(f"the journal cannot be read: {reason}")
 
     def _slow(self, wait_ns: int, reason: str) -> None:
         """Let hosts wait; the reason stays for people to read while hosts are slowed."""

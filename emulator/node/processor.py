@@ -272,8 +272,9 @@ class Processor:
     def background(self, now_ns: int) -> None:
         """Send to other sites, destage and trim."""
         self.now_ns = now_ns
-        self.rhythm.background_begins(now_ns)
-        steps = self.rhythm.steps(now_ns)
+        destage, rhythm = self.destage, self.rhythm
+        rhythm.background_begins(now_ns)
+        steps = rhythm.steps(now_ns)
         for pair in self.pairs.values():
             if pair.group.role is PRIMARY:
                 pair.standing.say()
@@ -281,36 +282,44 @@ class Processor:
             else:
                 pair.secondary.say()
         self.pacing.judge()
-        idle = self.rhythm.idle(now_ns)
+        idle = rhythm.idle(now_ns)
         starved, self.journal.starved = self.journal.starved, False
         pressed = starved or self._pressed()
-        self._forward.run()
-        self.destage.run(now_ns, pressed=idle or pressed)
-        self.destage.flush(everywhere=False)
-        self.scrub.run(now_ns, idle=idle)
-        if idle or starved or self._far_behind(self.destage.unflushed_lsn(), FLUSH_FILL):
-            self.destage.flush()
+        if destage.refuses_tracks or self._forward.under_way:
+            self._forward.run()
+        destage.run(now_ns, pressed=idle or pressed)
+        if destage.hosts_wait():
+            destage.flush(everywhere=False)
+        if self.scrub.read_on:
+            self.scrub.run(now_ns, idle=idle)
+        if idle or starved or self._far_behind(destage.unflushed_lsn, FLUSH_FILL):
+            destage.flush()
         self.saving.consider_trim(idle=idle, starved=starved)
         self._requests += self.reading.take_requests()
-        if self.destage.requests:
-            self._requests += self.destage.requests
-            self.destage.requests.clear()
+        if destage.requests:
+            self._requests += destage.requests
+            destage.requests.clear()
 
     def _pressed(self) -> bool:
         """Return whether dirty tracks must go to their disks now."""
+        cache, journal = self.cache, self.journal
         return (
-            self.cache.dirty_tracks() * DESTAGE_SHARE
-            > self.cache.tracks_max - self.cache.pinned_tracks
-            or self._far_behind(self.destage.waiting_lsn(), DESTAGE_FILL)
-            or self.destage.too_old(self.now_ns, self.journal.tail_lsn)
+            len(cache.dirty) * DESTAGE_SHARE > cache.tracks_max - cache.pinned_tracks
+            or self._far_behind(self.destage.waiting_lsn, DESTAGE_FILL)
+            or self.destage.too_old(self.now_ns, journal.tail_lsn)
         )
 
-    def _far_behind(self, lsn: int | None, share: float) -> bool:
+    def _far_behind(self, needed_lsn: Callable[[], int | None], share: float) -> bool:
         """Return whether a share of the journal lies behind what the disks still need of it.
 
         What only another site needs is none of the disks' business.
         """
-        return lsn is not None and self.journal.tail_lsn - lsn > self.journal.ring_bytes * share
+        journal, share_bytes = self.journal, int(self.journal.ring_bytes * share)
+        if journal.used_bytes() <= share_bytes:
+            # Nothing that is needed was trimmed, so that nobody has to be asked.
+            return False
+        lsn = needed_lsn()
+        return lsn is not None and journal.tail_lsn - lsn > share_bytes
 
     def host_spoke(self, now_ns: int) -> None:
         """Take note that a host sent something."""
@@ -378,7 +387,11 @@ class Processor:
             # What is over has waited for something else, which wakes the loop by itself.
             if due_ns is not None and now_ns < due_ns < found_ns:
                 found_ns = due_ns
-        for due_ns in (self.pacing.until_ns(), self.scrub.next_deadline_ns()):
+        due_ns = self.pacing.until_ns()
+        if due_ns is not None and due_ns < found_ns:
+            found_ns = due_ns
+        if self.scrub.read_on:
+            due_ns = self.scrub.next_deadline_ns()
             if due_ns is not None and due_ns < found_ns:
                 found_ns = due_ns
         return found_ns

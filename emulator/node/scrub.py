@@ -47,14 +47,14 @@ class Scrub:
         self._passes = [
             _Pass(-(-size // TRACK_BYTES), rate) for size, rate in zip(sizes, rates, strict=True)
         ]
-        self._read_on = [
+        self.read_on = [
             (device, state) for device, state in enumerate(self._passes) if state.rate_bytes_per_s
         ]
         """Those that are read at all."""
 
     def run(self, now_ns: int, *, idle: bool) -> None:
         """Read on where it is due."""
-        for device, state in self._read_on:
+        for device, state in self.read_on:
             if state.reading or now_ns < state.due_ns:
                 continue
             if self._processor.sums.devices[device] is None:
@@ -66,9 +66,7 @@ class Scrub:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next read is due."""
-        if not self._read_on:
-            return None
-        due = [state.due_ns for _, state in self._read_on if not state.reading and state.due_ns]
+        due = [state.due_ns for _, state in self.read_on if not state.reading and state.due_ns]
         return min(due, default=None)
 
     def _read(self, device: int, state: _Pass) -> None:

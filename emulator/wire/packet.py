@@ -75,4 +75,4 @@ def decode_packet(data: Buffer) -> Packet | str:
     view = memoryview(data)
     if _TRAILER.unpack_from(data, end)[0] != crc32c(view[:end]):
         return "crc"
-    return Packet._make((*fields[2:-1], view[HEADER_BYTES:end]))
+    return tuple.__new__(Packet, (*fields[2:-1], view[HEADER_BYTES:end]))

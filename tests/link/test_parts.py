@@ -100,7 +100,7 @@ def test_a_late_acknowledgement_cancels_and_teaches_patience():
     assert flight.reordering
     for number in range(10, 19):
         flight.sent(number, fragment(), MS)
-    flight.acknowledge([(1, 9), (11, 18)])
+    flight.acknowledge([(11, 18), (1, 9)])
     assert flight.detect(2 * MS, 50 * MS) == 0
 
 
