@@ -21,6 +21,7 @@ from rig.faults.storage import (
     torn,
 )
 from rig.sim.config import SiteHardware
+from rig.sim.image import Image
 from rig.sim.scheduler import Scheduler
 
 Operation = DiskRead | DiskWrite | DiskFlush
@@ -43,8 +44,8 @@ class SimulatedDisk:
         self.hardware = hardware
         self._dice = Random(f"{seed}/disk.{name}")
         # Old contents of the disk: what is copied must not look right by chance.
-        self.durable = bytearray(self._dice.randbytes(size_bytes))
-        self.live = bytearray(self.durable)
+        self.durable = Image(self._dice.randbytes(size_bytes))
+        self.live = Image(self.durable)
         self.done: Callable[[Operation, object], None] = _nobody
         chance = DiskChance(hardware.disk, Random(f"{seed}/disk.{name}/faults"))
         self._scheduler = scheduler
@@ -128,7 +129,7 @@ class SimulatedDisk:
         elif fault is not None and fault.kind == "rot":
             at = offset + fault.figures[0] % length
             for image in (self.live, self.durable):
-                image[at] ^= 0x10
+                image.put(at, bytes([image[at] ^ 0x10]))
             self.spoiled({at // TRACK_BYTES})
         if self._latent and any(
             sector in self._latent
@@ -179,16 +180,16 @@ class SimulatedDisk:
                 self.spoiled(tracks_of(pieces))
         self._lied.clear()
         self.durable = self.after_power_loss(pattern, power=power)
-        self.live = bytearray(self.durable)
+        self.live = Image(self.durable)
         self._life += 1
         self._unflushed.clear()
         self._busy = [None, None]
         for queue in self._queues:
             queue.clear()
 
-    def after_power_loss(self, pattern: int, *, power: bool) -> bytearray:
+    def after_power_loss(self, pattern: int, *, power: bool) -> Image:
         """Return what the disk would hold if its site died now."""
-        image = bytearray(self.durable if power else self.live)
+        image = Image(self.durable if power else self.live)
         if power:
             for pieces in self._lied:
                 _apply(image, pieces)
@@ -212,9 +213,9 @@ def pieces_of(operation: DiskWrite) -> list[Piece]:
     return pieces
 
 
-def _apply(image: bytearray, pieces: list[Piece]) -> None:
+def _apply(image: Image, pieces: list[Piece]) -> None:
     for offset, data in pieces:
-        image[offset : offset + len(data)] = data
+        image.put(offset, data)
 
 
 def tracks_of(pieces: list[Piece]) -> set[int]:

@@ -7,15 +7,18 @@ of its parent (rules O1 to O5). So is what a site still has after another lost t
 journal: two contents then have the same generation and csn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rig.sim.image import Image
 from rig.sim.violation import Violation
 
-Images = list[bytearray]
 _TWIN_BITS = 64
 """Generations have numbers of this many bits; twins of them have larger ones."""
+
+
+Images = list[Image]
 
 
 class Change(NamedTuple):
@@ -53,7 +56,7 @@ class Branch:
 def apply(images: Images, entry: Entry) -> None:
     """Carry out an entry's changes."""
     for volume, offset, data in entry.changes:
-        images[volume][offset : offset + len(data)] = data
+        images[volume].put(offset, data)
 
 
 class History:
@@ -64,11 +67,11 @@ class History:
         self._base: Images = []
         self._splits = 0
 
-    def begin(self, number: int, base: Images) -> None:
+    def begin(self, number: int, base: Sequence[bytearray]) -> None:
         """Begin the first generation with what lies on the primary's disks."""
-        self._base = [bytearray(image) for image in base]
+        self._base = [Image(image) for image in base]
         self.branches.clear()
-        self.branches[number] = Branch(number, 0, 0, head=[bytearray(image) for image in base])
+        self.branches[number] = Branch(number, 0, 0, head=[Image(image) for image in base])
 
     def fork(self, number: int, parent: int, csn: int) -> None:
         """Begin a generation that builds on its parent up to `csn`."""
@@ -154,7 +157,7 @@ class History:
 
     def image(self, number: int, csn: int) -> Images:
         """Return the contents after `csn` of a generation."""
-        images = [bytearray(image) for image in self._base]
+        images = [Image(image) for image in self._base]
         for entry in self.entries(number, csn):
             apply(images, entry)
         return images

@@ -14,6 +14,7 @@ from emulator.copy.states import Role
 from emulator.node.requests import NvsSave, NvsWrite
 from emulator.nvs.journal import EntryKind
 from emulator.record.changes import decode_head
+from rig.sim.compare import Comparison
 from rig.sim.entries import Seen, host_changes, seen_entries
 from rig.sim.history import Change, Cursor, Entry, History
 from rig.sim.shape import GROUP
@@ -44,6 +45,7 @@ class Known:
         self.twins: dict[int, int] = {}
         """Generation -> branch of the history that has this site's contents, if not its own."""
         self.cursor: Cursor
+        self.comparison = Comparison()
         self.compared: tuple[object, ...] = ()
         self.turns = 0
 

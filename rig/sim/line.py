@@ -6,6 +6,7 @@ accounts can be compared with what the receiving link has counted.
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -125,7 +126,7 @@ class Way:
         if not overtaken:
             # As on a cable, jitter changes distances and not the order.
             arrival_ns = self._last_ns = max(arrival_ns, self._last_ns)
-        self._scheduler.at(arrival_ns, lambda: self._arrived(packet, damaged=damaged))
+        self._scheduler.at(arrival_ns, partial(self._arrived, packet, damaged=damaged))
 
     def _arrived(self, packet: bytes, *, damaged: bool) -> None:
         if not self.cut and self.arrive(packet):

@@ -12,6 +12,7 @@ from typing import Any
 
 from emulator.node.requests import NvsSave, NvsWrite
 from emulator.nvs.areas import (
+    MAP_BYTES,
     MAP_START,
     RING_START,
     SLOT_BYTES,
@@ -97,9 +98,9 @@ class SimulatedNvs:
         """Return bytes that are durable."""
         return bytes(memoryview(self.image)[offset : offset + length])
 
-    def map_bytes(self) -> bytes:
-        """Return the area of the dirty maps."""
-        return self.read(MAP_START, RING_START - MAP_START)
+    def map_bytes(self, devices: int) -> bytes:
+        """Return the dirty maps of the first devices."""
+        return self.read(MAP_START, devices * MAP_BYTES)
 
     def submit(self, request: Save) -> None:
         """Begin to make something durable."""
@@ -212,13 +213,40 @@ class SimulatedNvs:
         )
         return [entry.head.lsn for entry in walk.entries()]
 
-    def after_power_loss(self, pattern: int) -> bytearray:
+    def after_power_loss(self, pattern: int) -> "Remains":
         """Return what the store would hold if power were lost now."""
-        image = bytearray(self.image)
-        if self._busy is not None:
-            for offset, data in torn(self._busy.pieces, pattern):
-                image[offset : offset + len(data)] = data
-        return image
+        return Remains(self.image, [] if self._busy is None else torn(self._busy.pieces, pattern))
+
+
+class Remains:
+    """A store as it would be with some pieces laid over it; the store itself stays as it is."""
+
+    def __init__(self, image: bytearray, pieces: list[Piece]) -> None:
+        self._image = image
+        self._pieces: list[Piece] = []
+        self._start, self._end = len(image), 0
+        """All pieces lie between these."""
+        self.write(pieces)
+
+    def write(self, pieces: list[Piece]) -> None:
+        """Lay more pieces over it."""
+        for offset, data in pieces:
+            self._start = min(self._start, offset)
+            self._end = max(self._end, offset + len(data))
+        self._pieces.extend(pieces)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes as they would be."""
+        end = offset + length
+        found = memoryview(self._image)[offset:end]
+        if self._end <= offset or end <= self._start:
+            return bytes(found)
+        whole = bytearray(found)
+        for start, data in self._pieces:
+            first, last = max(start, offset), min(start + len(data), end)
+            if first < last:
+                whole[first - offset : last - offset] = data[first - start : last - start]
+        return bytes(whole)
 
 
 def _nobody(_request: Save) -> None:

@@ -104,9 +104,9 @@ class Promises(Ledger):
             raise Violation("R1", f"both sites are primary: {mine:016x} and {theirs:016x}")
         if group.state is not DUPLEX:
             return
-        lacking = group.map_mode or group.copy_number
+        lacking: int = group.map_mode or group.copy_number
         for found in group.maps:
-            lacking = lacking or found.set_bits
+            lacking += found.set_bits
         if lacking:
             raise Violation("V2", f"{site.name} says duplex while its dirty map is not empty")
         if group.ack in _REMOTE and not self.known[other.name].lost:
@@ -120,13 +120,12 @@ class Promises(Ledger):
 
     def look_at_bounds(self, processor: Processor) -> None:
         """A site has ended a turn: its cache and its journal keep their bounds (L4)."""
-        cache = processor.cache
+        cache, journal = processor.cache, processor.journal
         tracks = cache.held_tracks()
         if tracks > cache.tracks_max + _CACHE_SLACK_TRACKS:
             raise Violation(
                 "L4", f"the cache holds {tracks} tracks, its bound is near {cache.tracks_max}"
             )
-        journal = processor.journal
         if journal.used_bytes() > journal.ring_bytes:
             raise Violation(
                 "W3", f"{journal.used_bytes()} bytes lie in a ring of {journal.ring_bytes}"

@@ -13,8 +13,8 @@ from emulator.clock import MILLISECOND_NS
 from emulator.copy.states import Role
 from emulator.node.processor import Processor
 from emulator.node.requests import DiskRead, DiskWrite, NvsSave, NvsWrite
-from emulator.nvs.areas import MAP_START, RING_START, SLOT_BYTES, decode_superblock
-from rig.sim.compare import first_difference
+from emulator.nvs.areas import MAP_BYTES, MAP_START, SLOT_BYTES, decode_superblock
+from rig.sim.compare import Comparison
 from rig.sim.disk import pieces_of as disk_pieces
 from rig.sim.nvs import pieces_of as nvs_pieces
 from rig.sim.shape import GROUP, device_name, recover
@@ -36,11 +36,8 @@ class Rescue:
         self.nvs = site.nvs.after_power_loss(pattern)
         self.disks = [disk.after_power_loss(pattern, power=True) for disk in site.disks]
         self._site = site
-        found = decode_superblock(self._read(0, 2 * SLOT_BYTES))
+        found = decode_superblock(self.nvs.read(0, 2 * SLOT_BYTES))
         self.body = found.body if found else None
-
-    def _read(self, offset: int, length: int) -> bytes:
-        return bytes(memoryview(self.nvs)[offset : offset + length])
 
     def start(self) -> Processor:
         """Return the processor after its recovery."""
@@ -48,9 +45,9 @@ class Rescue:
         site = self._site
         sizes = {device_name(number): len(disk) for number, disk in enumerate(self.disks)}
         ring_bytes, uri = site.nvs.ring_bytes, site.nvs.uri
-        maps = self._read(MAP_START, RING_START - MAP_START)
+        maps = self.nvs.read(MAP_START, len(sizes) * MAP_BYTES)
         processor = Processor(site.site_config, sizes, ring_bytes, maps, Random(0).randbytes)
-        recover(processor, self.body, self._read, ring_bytes, uri)
+        recover(processor, self.body, self.nvs.read, ring_bytes, uri)
         now_ns = 0
         while not processor.ready:
             now_ns += MILLISECOND_NS
@@ -68,10 +65,9 @@ class Rescue:
             return bytes(image[request.offset : request.offset + request.length])
         if isinstance(request, DiskWrite):
             for offset, data in disk_pieces(request):
-                self.disks[request.device][offset : offset + len(data)] = data
+                self.disks[request.device].put(offset, data)
         elif isinstance(request, NvsWrite | NvsSave):
-            for offset, data in nvs_pieces(request.runs):
-                self.nvs[offset : offset + len(data)] = data
+            self.nvs.write(nvs_pieces(request.runs))
         return None
 
 
@@ -104,7 +100,7 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
     else:
         return True
     expected = watch.history.image(watch.branch(site, generation), csn)
-    found = first_difference(processor, rescue.disks, expected, watch.unknown)
+    found = Comparison().first_difference(processor, rescue.disks, expected, watch.unknown)
     if found is not None:
         volume, track = found
         raise Violation(

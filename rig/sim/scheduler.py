@@ -37,10 +37,14 @@ class Scheduler:
         Ends early after so many events in all: somebody goes round in circles.
         """
         queue = self._queue
-        while queue:
-            self.now_ns, _tie, _serial, action = heappop(queue)
-            self.events += 1
-            action()
-            if self.now_ns >= time_ns or self.events > events_max:
-                return True
+        events = self.events
+        try:
+            while queue:
+                self.now_ns, _tie, _serial, action = heappop(queue)
+                events += 1
+                action()
+                if self.now_ns >= time_ns or events > events_max:
+                    return True
+        finally:
+            self.events = events
         return False

@@ -127,7 +127,7 @@ class Shell:
                     self.refused(error)
 
     def _turn(self) -> None:
-        processor, life, now_ns = self.processor, self.life, self.clock_ns()
+        processor, life, now_ns = self.processor, self.life, self.scheduler.now_ns + self.ahead_ns
         if self.done or self.asked or self.inbox:
             self._take(processor, now_ns)
         processor.turn(now_ns)
@@ -148,7 +148,12 @@ class Shell:
             self.watch.event(self, event)
         if not self.ready and processor.ready:
             self.go_on_starting()
-        self.watch.turned(self)
+        if self.ready:
+            self.watch.turned(self)
+        self._turn_again(processor, now_ns, due_ns, more=more)
+
+    def _turn_again(self, processor: Processor, now_ns: int, due_ns: int, *, more: bool) -> None:
+        """Have the next turn when it is due."""
         if due_ns <= now_ns and not more:
             self._idle_turns += 1
             if self._idle_turns > IDLE_TURNS_MAX:
@@ -160,7 +165,9 @@ class Shell:
         elif not self.ready:
             # The production shell waits this long at most while it recovers.
             due_ns = min(due_ns, now_ns + START_TURN_NS)
-        self.wake(max(due_ns, now_ns + TURN_NS) - self.ahead_ns)
+        if due_ns < now_ns + TURN_NS:  # noqa: PLR1730  comparisons cost a fraction of calls
+            due_ns = now_ns + TURN_NS
+        self.wake(due_ns - self.ahead_ns)
 
     def _take(self, processor: Processor, now_ns: int) -> None:
         done, self.done = self.done, []
@@ -212,15 +219,15 @@ class Shell:
             return False, processor.next_deadline_ns()
         end, way = self.end, self.way_out
         end.wake(now_ns)
-        more = False
-        if not self.left:
-            self.left.extend(end.machine.outgoing(now_ns, BURST))
-            more = len(self.left) == BURST
+        left, more = self.left, False
+        if not left:
+            left.extend(end.machine.outgoing(now_ns, BURST))
+            more = len(left) == BURST
         ahead_ns = self.ahead_ns
-        while self.left and way.room_ns() + ahead_ns <= now_ns:
-            way.put(self.left.popleft())
+        while left and way.room_ns() + ahead_ns <= now_ns:
+            way.put(left.popleft())
         due_ns = processor.next_deadline_ns()
-        if self.left:
+        if left:
             room_ns = way.room_ns() + ahead_ns
             return False, min(due_ns, room_ns) if due_ns > now_ns else room_ns
         return more, due_ns

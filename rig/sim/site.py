@@ -90,7 +90,7 @@ class Site(Shell):
             self.site_config,
             sizes,
             self.nvs.ring_bytes,
-            self.nvs.map_bytes(),
+            self.nvs.map_bytes(len(sizes)),
             self._entropy.randbytes,
         )
         self.group, self.end = processor.groups[GROUP], processor.links[LINK]

@@ -26,7 +26,6 @@ from emulator.events import (
 )
 from emulator.record.changes import RECORD_HEAD_BYTES, Delta, decode_changes, decode_head
 from emulator.wire.layout import RecordKind
-from rig.sim.compare import first_difference
 from rig.sim.promises import Promises
 from rig.sim.violation import Violation
 
@@ -224,9 +223,7 @@ class Watch(Promises):
                 said[generation] = min(said.get(generation, 0), site.group.csn)
 
     def turned(self, site: Shell) -> None:
-        """A site has ended a turn."""
-        if not site.ready:
-            return
+        """A site that is ready has ended a turn."""
         known, group = self.known[site.name], site.group
         generation = group.generation()
         if generation != known.generation:
@@ -257,7 +254,8 @@ class Watch(Promises):
                 return
         self.compared_images += 1
         disks = [disk.live for disk in site.disks]
-        found = first_difference(site.processor, disks, expected, self.unknown)
+        known = self.known[site.name]
+        found = known.comparison.first_difference(site.processor, disks, expected, self.unknown)
         if found is not None:
             volume, track = found
             csn = group.csn if group.role is Role.PRIMARY else group.stream.acked.csn
