@@ -62,6 +62,14 @@ class BlockVolume(Protocol):
     def write(self, offset: int, data: bytes, who: Requester, cookie: int) -> None:
         """Accept new contents."""
 
+    def write_and_zero(
+        self, offset: int, data: bytes, zero_tracks: int, who: Requester, cookie: int
+    ) -> None:
+        """Accept new contents, which end where a track ends, and as one change with them zeros.
+
+        So many whole tracks behind them become zero. There may be no `data`.
+        """
+
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
     ) -> None:

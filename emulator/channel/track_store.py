@@ -223,7 +223,7 @@ class TrackStore:
     def _accept(self, request: _Write, old: bytes) -> bool:
         """Give the volume the bytes that change; False if it cannot take them yet."""
         try:
-            start, data = self._change(request, old)
+            start, data, zero_tracks = self._change(request, old)
         except BadTrackError as error:
             self._refuse(request, "write", error)
             return True
@@ -232,7 +232,11 @@ class TrackStore:
         self._number += 1
         number = self._number
         self._writes[number] = request
-        volume.write(request.track * self._slot_bytes + start, data, self, number)
+        at = request.track * self._slot_bytes + start
+        if zero_tracks:
+            volume.write_and_zero(at, data, zero_tracks, self, number)
+        else:
+            volume.write(at, data, self, number)
         if volume.writes != accepted:
             # Reads see it from now on, so nobody needs to wait until it is durable.
             self._tell(request.track)
@@ -242,8 +246,8 @@ class TrackStore:
         self._waiting.add(number)
         return False
 
-    def _change(self, request: _Write, old: bytes) -> tuple[int, bytes]:
-        """Return where in the slot it changes, and the bytes there afterwards."""
+    def _change(self, request: _Write, old: bytes) -> tuple[int, bytes, int]:
+        """Return where in the slot it changes, the bytes there, and pages of zeros behind them."""
         track, offset, data = request[:3]
         stop = offset + len(data)
         if offset < 0 or stop > self.geometry.image_bytes:
@@ -257,10 +261,10 @@ class TrackStore:
         if not blank and is_contents(old, offset, stop):
             # The commonest change by far: what it leaves is as much a track as before.
             if stop - start <= EXACT_BYTES_MAX:
-                return start, data
+                return start, data, 0
             start -= start % TRACK_BYTES
             end = stop + -stop % TRACK_BYTES
-            return start, b"".join((old[start:offset], data, old[stop:end]))
+            return start, b"".join((old[start:offset], data, old[stop:end])), 0
         if blank:
             old = self.empty(track).ljust(self._slot_bytes, _ZERO)
         new = b"".join((old[:offset], data, old[stop:]))
@@ -274,10 +278,13 @@ class TrackStore:
             if new[:used] == self.empty(track):
                 start = used = 0
             new = new[:used].ljust(self._slot_bytes, _ZERO)
-        if stop - start > EXACT_BYTES_MAX:
-            start -= start % TRACK_BYTES
-            stop += -stop % TRACK_BYTES
-        return start, new[start:stop]
+        if stop - start <= EXACT_BYTES_MAX:
+            return start, new[start:stop], 0
+        start -= start % TRACK_BYTES
+        stop += -stop % TRACK_BYTES
+        # Behind a new end marker pages are told to be zero, not sent as bytes.
+        filled = min(max(start, used + -used % TRACK_BYTES), stop)
+        return start, new[start:filled], (stop - filled) // TRACK_BYTES
 
     def _tell(self, track: int) -> None:
         for changed in self._watchers:

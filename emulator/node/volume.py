@@ -161,6 +161,26 @@ class Volume:
         else:
             self._services.start(self._write(offset, data, who, cookie))
 
+    def write_and_zero(
+        self, offset: int, data: bytes, zero_tracks: int, who: Requester, cookie: int
+    ) -> None:
+        """Accept new contents up to the end of a track, and zeros behind them, as one change."""
+        length = len(data)
+        group = self.group
+        assert not (offset + length) & _TRACK_MASK
+        assert length <= PIECE_BYTES
+        if offset + length + zero_tracks * TRACK_BYTES > self.size_bytes:
+            who.completed(cookie, Outcome.OUT_OF_RANGE, [])
+        elif group.refusal() is not None:
+            who.completed(cookie, Outcome.READ_ONLY, [])
+        elif (edges := self._cached_edges(offset, length)) is not None:
+            csn = self._accept(offset, data, edges, zero_tracks)
+            self.writes += 1
+            self.written_bytes += length
+            self._replies.add(csn, who, cookie)
+        else:
+            self._services.start(self._write(offset, data, who, cookie, zero_tracks))
+
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
     ) -> None:
@@ -194,13 +214,15 @@ class Volume:
         self.written_bytes += length
         self._replies.add_many(csn - count + 1, who, cookies)
 
-    def _write(self, offset: int, data: bytes, who: Requester, cookie: int) -> Step:
-        """Accept a write that is unaligned, long, or has to wait."""
+    def _write(
+        self, offset: int, data: bytes, who: Requester, cookie: int, zero_tracks: int = 0
+    ) -> Step:
+        """Accept a write that is unaligned, long, or has to wait; one with zeros is one piece."""
         group = self.group
         done = 0
         length = len(data)
         csn = group.csn
-        while done < length:
+        while done < length or zero_tracks:
             # Pieces end at a track, so that only the first and last may be part of one. What fits
             # in one piece stays whole: a track of a CKD device must not be torn (ADR 0012).
             size = length - done
@@ -215,8 +237,9 @@ class Volume:
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
                 return
-            csn = self._accept(offset + done, piece, images)
+            csn = self._accept(offset + done, piece, images, zero_tracks)
             done += size
+            zero_tracks = 0
         self.writes += 1
         self.written_bytes += length
         self._replies.add(csn, who, cookie)
@@ -260,14 +283,19 @@ class Volume:
         """Return the keys of the tracks that a range covers only in part."""
         first = offset & ~_TRACK_MASK
         last = (offset + length) & ~_TRACK_MASK
-        keys = []
+        keys: list[int] = []
+        if not length:
+            return keys
         if offset != first or length < TRACK_BYTES:
             keys.append(self._base | first >> _TRACK_SHIFT)
         if offset + length != last and last >= first + TRACK_BYTES:
             keys.append(self._base | last >> _TRACK_SHIFT)
         return keys
 
-    def _accept(self, offset: int, data: bytes, edges: dict[int, bytes]) -> int:
+    def _accept(
+        self, offset: int, data: bytes, edges: dict[int, bytes], zero_tracks: int = 0
+    ) -> int:
+        """Accept what lies in one piece, and whole tracks of zeros behind it; return its csn."""
         group, place = self.group, self._place
         csn = group.admit(len(data))
         end = offset + len(data)
@@ -288,6 +316,8 @@ class Volume:
                 run = data if size == len(data) else data[at - offset : at - offset + size]
                 group.accept_runs(place, [(at, run)])
             at += size
+        if zero_tracks:
+            group.accept_zeros(place, end >> _TRACK_SHIFT, zero_tracks, ZERO_TRACK)
         return csn
 
     def zero(self, offset: int, length: int, who: Requester, cookie: int) -> None:

@@ -288,3 +288,19 @@ def test_an_update_that_reaches_a_count_field_is_looked_at(store, volume, host, 
         assert host.answers[-1][1] is Outcome.BAD_TRACK
         new = old
     assert bytes(volume.contents[4 * SLOT : 5 * SLOT]) == canonical(cut(new), SLOT)
+
+
+def test_a_track_that_gets_shorter_says_that_its_pages_are_zero(volume, host):
+    store = TrackStore(volume, MODEL, lambda event: None)
+    long = build(0, 2, [NewRecord(n, bytes([n]) * 4096) for n in range(1, 13)])
+    store.write(2, 0, long, host, 1)
+    assert volume.zeroed_tracks == 0
+    store.write(2, 21, build(0, 2, [NewRecord(1, b"s" * 5000)])[21:], host, 2)
+    volume.settle()
+    # 13 pages were in use, and 2 are now.
+    assert (volume.zeroed_tracks, volume.calls[-1][2]) == (11, 13 * 4096)
+    store.write(2, 21, build(0, 2)[21:], host, 3)
+    volume.settle()
+    assert volume.zeroed_tracks == 13
+    assert not any(volume.contents)
+    assert host.outcomes() == [(1, Outcome.DONE), (2, Outcome.DONE), (3, Outcome.DONE)]

@@ -33,6 +33,8 @@ class MemoryVolume:
         self.outcome = Outcome.DONE
         self.primary = True
         self.writes = 0
+        self.zeroed_tracks = 0
+        """Told to be zero with a write, without bytes for them."""
         self.waiting: list[Answer] = []
         self.calls: list[tuple[str, int, int]] = []
         self._written: set[int] = set()
@@ -71,6 +73,14 @@ class MemoryVolume:
             self.contents[offset : offset + len(data)] = data
             self._written.update(_tracks(offset, len(data)))
         self._answer(who, cookie, outcome)
+
+    def write_and_zero(
+        self, offset: int, data: bytes, zero_tracks: int, who: Requester, cookie: int
+    ) -> None:
+        assert zero_tracks > 0
+        assert (offset + len(data)) % TRACK_BYTES == 0
+        self.zeroed_tracks += zero_tracks
+        self.write(offset, data + bytes(zero_tracks * TRACK_BYTES), who, cookie)
 
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]

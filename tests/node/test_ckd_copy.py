@@ -109,15 +109,19 @@ def test_a_record_more_sends_that_record_and_the_new_end_marker(copy):
 
 def test_a_shorter_track_arrives_as_short_and_its_rest_as_zeros(copy):
     copy.format(5, *(NewRecord(n, DICE.randbytes(4096)) for n in range(1, 13)))
-    csns, _ = copy.format(5, NewRecord(1, b"short", b"k"))
+    csns, sent = copy.format(5, NewRecord(1, b"short", b"k"))
     assert csns == 1
+    assert sent < 4096 + OVERHEAD_BYTES + 13 * PAGE_BYTES  # one page, and that the others are zero
     assert copy.at_b(5) == build(0, 5, [NewRecord(1, b"short", b"k")])
 
 
 def test_an_erased_track_arrives_empty(copy):
     copy.format(6, *(NewRecord(n, DICE.randbytes(4096)) for n in range(1, 13)))
-    csns, _ = copy.write(6, 21, END_MARKER)
+    used = copy.world.a.processor.journal.appended_bytes
+    csns, sent = copy.write(6, 21, END_MARKER)
     assert csns == 1
+    assert sent < OVERHEAD_BYTES
+    assert copy.world.a.processor.journal.appended_bytes - used < 512  # one entry
     assert copy.at_b(6) == b""
 
 
