@@ -33,6 +33,8 @@ WORTH_TRACKS = 128
 # While hosts write without a pause as long as this, their writes are gathered: what they write
 # again meanwhile is sent once, and the processor is theirs.
 PAUSE_NS = 2 * MILLISECOND_NS
+# Once they have written much, a shorter pause than this is the machine's, not theirs.
+BUSY_PAUSE_NS = 20 * MILLISECOND_NS
 GATHER_NS = SECOND_NS
 # What is gathered stays in memory when the cache lets it go: of a full cache at most this share.
 GATHER_SHARE = 8
@@ -183,7 +185,7 @@ class Stream:
             return True
         now_ns, cache = self._services.now_ns, self._services.cache
         return (
-            now_ns - self._written_ns < PAUSE_NS
+            now_ns - self._written_ns < self._pause_ns()
             and now_ns - self._opened_ns < self.gather_ns
             and len(self.open) < cache.free_tracks() + cache.tracks_max // GATHER_SHARE
         )
@@ -192,7 +194,11 @@ class Stream:
         """Return when the open epoch has been gathered for long enough, if that is due."""
         if not self.flowing or self.open_first_lsn is None:
             return None
-        return min(self._written_ns + PAUSE_NS, self._opened_ns + self.gather_ns)
+        return min(self._written_ns + self._pause_ns(), self._opened_ns + self.gather_ns)
+
+    def _pause_ns(self) -> int:
+        """Return how long hosts must write nothing to count as quiet."""
+        return BUSY_PAUSE_NS if len(self.open) >= WORTH_TRACKS else PAUSE_NS
 
     # Sending.
 

@@ -54,7 +54,7 @@ from emulator.wire.checksum import Buffer
 # Epochs hold at most this share of the cache's tracks and of the journal, and never more than
 # this many tracks.
 EPOCH_SHARE = 2
-EPOCH_TRACKS_MAX = 65536
+EPOCH_TRACKS_MAX = 131072
 # Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
 # half, since what is written again meanwhile goes to the disk once.
 DESTAGE_SHARE = 2

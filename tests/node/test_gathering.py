@@ -6,6 +6,7 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS
 from emulator.copy.levels import AckLevel
 from emulator.copy.states import PairState
+from emulator.copy.stream import BUSY_PAUSE_NS, WORTH_TRACKS
 from tests.node.world import World
 
 
@@ -80,3 +81,20 @@ def test_what_is_gathered_takes_memory_that_is_free(cache_kib, sent):
         world.rest(0.5)
     assert (processor.cache.tracks_max < tracks) is sent
     assert bool(world.a.group.stream.sent_records) is sent
+
+
+def test_a_host_that_has_written_much_may_pause_for_longer():
+    """A machine with much to do lets a host wait; what it then goes on to write is gathered too."""
+    tracks = WORTH_TRACKS + 8
+    sizes = {"vol0": tracks * TRACK_BYTES}
+    world, host = duplex(cache_bytes=2 << 20, sizes=sizes, ring_bytes=2 << 20), Answers()
+    processor, group = world.a.processor, world.a.group
+    before = group.stream.sent_records
+    for number in range(tracks):
+        processor.volumes["vol0"].write(number * TRACK_BYTES, b"\1" * TRACK_BYTES, host, number)
+    world.wake_soon(world.a, world.now_ns)
+    begin_ns = world.now_ns
+    world.run(lambda: group.stream.sent_records > before)
+    assert BUSY_PAUSE_NS <= world.now_ns - begin_ns < BUSY_PAUSE_NS + 2 * MILLISECOND_NS
+    world.run(lambda: not group.lag()["records"])
+    assert world.b.image(0) == world.a.image(0)
