@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
+import hypothesis
 import pytest
 
 # mkfs and friends live where an ordinary user's PATH does not reach, though he may run them.
@@ -27,6 +28,12 @@ os.environ["PATH"] = os.pathsep.join(
 for _name in [name for name in os.environ if name.startswith("DUALCOPY_")]:
     del os.environ[_name]
 os.environ["NO_COLOR"] = "1"
+
+# A machine that is busy with other work is slow, and no test fails for that.
+hypothesis.settings.register_profile(
+    "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no clock")
 
 # Where a program is not in the package of its own name (Debian's names).
 _PACKAGES = {
