@@ -154,9 +154,9 @@ class SlotDisk(abc.ABC):
 
     def _update(self, track: int, parts: list[Part]) -> None:
         """Change parts of a slot."""
-        whole = len(parts) == 1 and len(parts[0][1]) == self._slot_bytes
-        if whole:
-            slot = parts[0][1]
+        if sum(len(data) for _first, data in parts) == self._slot_bytes:
+            # All of it, in order and once: what was there may be damaged, and is not looked at.
+            slot = b"".join(data for _first, data in parts)
         else:
             old = b"" if self.is_empty(track) else self.load(track)
             new = bytearray(old.ljust(self._slot_bytes, b"\0"))

@@ -154,7 +154,8 @@ class DeviceTable(_Table):
     checksums: str | None = Field(
         default=None,
         description="The file that keeps a checksum for every track: file:///path, or none. "
-        "Without this key, raw: images have one beside them (a0.img.sums), other disks none.",
+        "Without this key, images (raw:, ckd:, cckd:) have one beside them (a0.img.sums), other "
+        "disks none.",
         examples=["file:///var/tmp/a0.sums"],
     )
     scrub: ScrubBytes = Field(

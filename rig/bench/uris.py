@@ -97,18 +97,24 @@ def console_path(text: str) -> str:
     return uri.path
 
 
+# Disks in files of their own: there is a place beside them.
+_IMAGES = ("raw", "ckd", "cckd")
+
+
 def checksum_path(disk: str, checksums: str | None, folder: Path) -> str:
     """Return where a device's checksums are kept; empty for nowhere.
 
     >>> checksum_path("raw:a.img", None, Path("/bench"))
     '/bench/a.img.sums'
+    >>> checksum_path("cckd:///var/vol001.cckd?compress=zlib", None, Path("/bench"))
+    '/var/vol001.cckd.sums'
     >>> checksum_path("mem://64MiB", None, Path("/bench"))
     ''
     """
     if checksums == "none":
         return ""
     if checksums is None:
-        if scheme_of(disk) != "raw":
+        if scheme_of(disk) not in _IMAGES:
             return ""
         return parse_uri(absolute(disk, folder).partition("?")[0], {}).path + ".sums"
     uri = parse_uri(absolute(checksums, folder), {})

@@ -101,6 +101,20 @@ def test_a_track_that_does_not_decompress_is_refused_by_number_and_place(image):
     disk.close()
 
 
+def test_a_track_that_does_not_decompress_is_written_over_in_pieces(image):
+    """What is mended comes as the pieces of a slot; one piece alone needs the rest of the track."""
+    patch(image, place(image, 2)[0], b"\x01")
+    new = track_of(2, 3000).ljust(SLOT, b"\0")
+    pieces = [new[at : at + 4096] for at in range(0, SLOT, 4096)]
+    disk = open_disk(f"cckd://{image}")
+    with pytest.raises(CorruptError, match="track 2"):
+        disk.write([(2 * SLOT, pieces[:1])])
+    disk.write([(2 * SLOT, pieces)])
+    assert disk.read(2 * SLOT, SLOT) == new
+    disk.close()
+    assert list(inspect_disk(f"cckd://{image}")) == []
+
+
 def test_a_check_tells_all_that_is_wrong(image):
     assert list(inspect_disk(f"cckd://{image}")) == []
     patch(image, place(image, 0)[0], b"\2")
