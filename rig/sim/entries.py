@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.entries import HOST_ENTRY
-from emulator.node.requests import NvsWrite
 from emulator.nvs.areas import RING_START
 from emulator.nvs.journal import HEAD_BYTES, EntryKind, entry_bytes, unpack_head
 from emulator.record.changes import Extent, decode_changes
+from rig.faults.storage import Piece
 from rig.sim.history import Change
 
 
@@ -21,13 +21,12 @@ class Seen(NamedTuple):
     payload: bytes
 
 
-def seen_entries(request: NvsWrite) -> list[Seen]:
-    """Return the journal entries in a write, in order."""
+def seen_entries(pieces: Sequence[Piece]) -> list[Seen]:
+    """Return the journal entries in what is written to a store, in order."""
     found: list[Seen] = []
-    for offset, buffers in request.runs:
+    for offset, data in pieces:
         if offset < RING_START:
             continue
-        data = b"".join(buffers)
         at = 0
         while at + HEAD_BYTES <= len(data):
             head = unpack_head(data, at)

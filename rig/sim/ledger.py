@@ -23,6 +23,9 @@ from rig.sim.violation import Violation
 _GENERATION_MAX = (1 << 64) - 1
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rig.faults.storage import Piece
     from rig.sim.host import Host
     from rig.sim.nvs import Save
     from rig.sim.shell import Shell
@@ -93,9 +96,9 @@ class Ledger:
 
     # The store.
 
-    def submitted(self, site: Shell, request: NvsWrite) -> None:
-        """A site hands a write to its store."""
-        found = seen_entries(request)
+    def submitted(self, site: Shell, request: NvsWrite, pieces: Sequence[Piece]) -> None:
+        """A site hands a write to its store, which consists of these pieces."""
+        found = seen_entries(pieces)
         self.known[site.name].submitted[request.number] = found
         self.learn_lineage(site)
         for seen in found:

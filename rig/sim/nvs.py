@@ -102,16 +102,18 @@ class SimulatedNvs:
         """Return the dirty maps of the first devices."""
         return self.read(MAP_START, devices * MAP_BYTES)
 
-    def submit(self, request: Save) -> None:
-        """Begin to make something durable."""
-        if isinstance(request, NvsWrite):
-            self._waiting.append(_Step(pieces_of(request.runs), request, None))
-        else:
-            if request.runs:
-                self._waiting.append(_Step(pieces_of(request.runs), None, None))
-            self._sequence += 1
-            offset, data = encode_superblock(self._sequence, request.body)
-            self._waiting.append(_Step([(offset, data)], request, request.body))
+    def write(self, request: NvsWrite, pieces: list[Piece]) -> None:
+        """Begin to make a write durable, which consists of these pieces."""
+        self._waiting.append(_Step(pieces, request, None))
+        self._next()
+
+    def save(self, request: NvsSave) -> None:
+        """Begin to make a superblock durable, and what is to be durable before it."""
+        if request.runs:
+            self._waiting.append(_Step(pieces_of(request.runs), None, None))
+        self._sequence += 1
+        offset, data = encode_superblock(self._sequence, request.body)
+        self._waiting.append(_Step([(offset, data)], request, request.body))
         self._next()
 
     def _next(self) -> None:

@@ -24,7 +24,7 @@ from emulator.node.requests import (
     NvsWrite,
 )
 from rig.sim.disk import SimulatedDisk
-from rig.sim.nvs import SimulatedNvs
+from rig.sim.nvs import SimulatedNvs, pieces_of
 from rig.sim.shape import WatchedProcessor, device_name, read_journal, site_config
 from rig.sim.violation import Violation
 
@@ -201,10 +201,11 @@ class Shell:
             if isinstance(request, _OF_DISKS):
                 self.disks[request.device].submit(request)
             elif isinstance(request, NvsWrite):
-                self.watch.submitted(self, request)
-                self.nvs.submit(request)
+                pieces = pieces_of(request.runs)
+                self.watch.submitted(self, request, pieces)
+                self.nvs.write(request, pieces)
             elif isinstance(request, NvsSave):
-                self.nvs.submit(request)
+                self.nvs.save(request)
             elif isinstance(request, NvsMode | MarkDisks):
                 processor.completed(request, None, now_ns)
             else:
