@@ -7,7 +7,7 @@ nobody copies or locks. Dirty tracks are newer than the disk and never leave; wh
 elsewhere.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
 from emulator.cache.ahead import Ahead
@@ -185,13 +185,13 @@ class TrackCache:
         self.evict()
         return image
 
-    def add_ahead(self, key: int, image: bytes) -> None:
-        """Keep a track that nobody asked for; it is what the disk has, and the newest."""
-        if self.peek(key) is not None:
-            return
-        gone = self.ahead.add(key, image, self._entered)
-        if gone is not None:
-            self.ahead_unused[gone >> TRACK_BITS] += 1
+    def add_ahead(self, images: Mapping[int, bytes]) -> None:
+        """Keep tracks that nobody asked for; they are what the disk has, and the newest."""
+        for key, image in images.items():
+            if self.peek(key) is None:
+                gone = self.ahead.add(key, image, self._entered)
+                if gone is not None:
+                    self.ahead_unused[gone >> TRACK_BITS] += 1
         self.evict()
 
     def _enter(self, key: int, image: bytes) -> None:

@@ -179,8 +179,7 @@ class ReadAhead:
             del self._coming[key]
         # What is missing or damaged is left to whoever asks for it.
         if isinstance(images, dict):
-            for key, image in images.items():
-                self._cache.add_ahead(key, image)
+            self._cache.add_ahead(images)
         for keys, came in window.waiting:
             came(keys)
 

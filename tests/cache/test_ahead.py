@@ -56,7 +56,7 @@ def cache_with(*keys: int) -> TrackCache:
 
 def read_ahead(cache: TrackCache, *keys: int) -> None:
     for key in keys:
-        cache.add_ahead(key, image(key))
+        cache.add_ahead({key: image(key)})
 
 
 def test_a_use_moves_it_to_the_others_and_is_counted():
@@ -110,7 +110,7 @@ def test_someone_who_read_it_meanwhile_needs_no_second_one():
     cache = cache_with()
     mark = cache.read_begun([5])
     cache.read_done(5, image(5), mark)
-    cache.add_ahead(5, image(5))
+    cache.add_ahead({5: image(5)})
     assert not cache.ahead
     read_ahead(cache, 6)
     mark = cache.read_begun([6])
