@@ -17,6 +17,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rig.measure.machine_code import Code
+
 MEMORY_BYTES = 16 << 20
 _CODE = 0x200
 _DATA = 0x600
@@ -119,47 +121,15 @@ class Guest:
             found.append(RowResult(done, last, bad, row[40:48]))
         return found
 
+    @staticmethod
+    def sense(memory: bytes) -> bytes:
+        """Return the sense bytes that came with the last bad status of a run's memory."""
+        return memory[_SENSE_AREA : _SENSE_AREA + _SENSE_BYTES]
+
     @property
     def results_end(self) -> int:
         """Address behind the table, up to which the memory is needed for the results."""
         return _ROWS + len(self.rows) * ROW_BYTES
-
-
-class _Code:
-    """Machine code with labels, all below 4096, so that no base register is needed."""
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.code = bytearray()
-        self.labels: dict[str, int] = {}
-        self._fixes: list[tuple[int, str]] = []
-
-    def label(self, name: str) -> None:
-        self.labels[name] = self.start + len(self.code)
-
-    def rx(self, opcode: int, register: int, place: int | str, index: int = 0) -> None:
-        """Add an instruction with a register and an address; branches have the mask there."""
-        address = place if isinstance(place, int) else 0
-        if isinstance(place, str):
-            self._fixes.append((len(self.code) + 2, place))
-        base = index << 12
-        self.code += struct.pack(">BBH", opcode, register << 4, base | address)
-
-    def rr(self, opcode: int, first: int, second: int) -> None:
-        self.code += bytes((opcode, first << 4 | second))
-
-    def ss(self, opcode: int, length: int, first: int, second: int) -> None:
-        """Add a storage to storage instruction; places are base << 12 | displacement."""
-        self.code += struct.pack(">BBHH", opcode, length - 1, first, second)
-
-    def s(self, opcode: int, place: int) -> None:
-        self.code += struct.pack(">HH", opcode, place)
-
-    def fix(self) -> bytes:
-        for at, name in self._fixes:
-            (old,) = struct.unpack_from(">H", self.code, at)
-            struct.pack_into(">H", self.code, at, old | self.labels[name])
-        return bytes(self.code)
 
 
 # Instructions of the System/370 that are needed.
@@ -176,6 +146,7 @@ _SEQUENCE, _FIRST, _LAST, _TIMES, _DEVICE, _CONTROL, _SENSE_CAW = (
 _EXPECTED = 0x0C
 _SENSE_CCW = _DATA + 0x60
 _SENSE_AREA = _DATA + 0x80
+_SENSE_BYTES = 32
 
 
 def _psw(address: int, *, wait: bool, enabled: bool) -> bytes:
@@ -185,7 +156,7 @@ def _psw(address: int, *, wait: bool, enabled: bool) -> bytes:
 
 def _assemble(guest: Guest, times: int, *, stop_at_bad: bool) -> None:
     memory = guest.memory
-    code = _Code(_CODE)
+    code = Code(_CODE)
     _start(code)
     _issue(code)
     _judge(code, stop_at_bad=stop_at_bad)
@@ -207,7 +178,10 @@ def _assemble(guest: Guest, times: int, *, stop_at_bad: bool) -> None:
         (_DEVICE, struct.pack(">I", guest.device)),
         (_CONTROL, b"\xff" * 4),
         (_SENSE_CAW, struct.pack(">I", _SENSE_CCW)),
-        (_SENSE_CCW, struct.pack(">II", 0x04 << 24 | _SENSE_AREA, SUPPRESS_LENGTH << 24 | 32)),
+        (
+            _SENSE_CCW,
+            struct.pack(">II", 0x04 << 24 | _SENSE_AREA, SUPPRESS_LENGTH << 24 | _SENSE_BYTES),
+        ),
     )
     for at, word in words:
         memory[at : at + len(word)] = word
@@ -218,7 +192,7 @@ def _assemble(guest: Guest, times: int, *, stop_at_bad: bool) -> None:
     assert _ROWS + len(guest.rows) * ROW_BYTES <= 0x10000, "the table is full"
 
 
-def _start(code: _Code) -> None:
+def _start(code: Code) -> None:
     """Load what stays in registers: 1 device, 2 row, 3 end of rows, 4 times left."""
     code.code += struct.pack(">BBH", 0xB7, 0x22, _CONTROL)  # LCTL 2,2: every channel
     code.rx(_L, 1, _DEVICE)
@@ -228,7 +202,7 @@ def _start(code: _Code) -> None:
     code.rx(_L, 3, _LAST)
 
 
-def _issue(code: _Code) -> None:
+def _issue(code: Code) -> None:
     """Number the update, and start the channel program."""
     code.label("row")
     code.rx(_L, 6, 4, index=2)
@@ -258,7 +232,7 @@ def _issue(code: _Code) -> None:
     code.rr(0x07, 15, 15)
 
 
-def _judge(code: _Code, *, stop_at_bad: bool) -> None:
+def _judge(code: Code, *, stop_at_bad: bool) -> None:
     """Compare the status and two areas with what is expected, and note it in the row."""
     code.label("judge")
     code.ss(_CLC, 2, _CSW + 4, 0x2008)
@@ -290,7 +264,7 @@ def _judge(code: _Code, *, stop_at_bad: bool) -> None:
     code.rx(_BC, _ALWAYS, "start")
 
 
-def _step(code: _Code) -> None:
+def _step(code: Code) -> None:
     """Go to the next row, the next round, or the end."""
     code.label("next")
     code.rx(_LA, 2, ROW_BYTES, index=2)

@@ -22,7 +22,7 @@ nvs = "file://{folder}/{low}.nvs?size=32MiB&sync=battery"
 console = "unix://{folder}/{low}.console"
 [site.{name}.device.vol0]
 kind = "3390-1"
-disk = "hercules://127.0.0.1:{unit}/0A00?patience=20s"
+disk = "hercules://127.0.0.1:{unit}/0A00?patience={patience}"
 serve = ["shrd://127.0.0.1:{serve}/0A00?grace=3s"]
 """
 COPY = """\
@@ -41,6 +41,8 @@ sysvtoc VTOC TRK 2
 peer.seq.data SEQ {data} TRK 8 0 0 PS FB 80 4000
 peer.pds.data EMPTY TRK 6 0 5 PO FB 80 800
 """
+DATA_SET = 3
+"""The first track of the sequential data set."""
 LIBRARY = 11
 """The track of the library's directory, behind the sequential data set; members come after it."""
 
@@ -66,7 +68,7 @@ def tool(*command: object, folder: Path | None = None, status: int = 0) -> str:
 class Stage:
     """One bench; use it in a `with`."""
 
-    def __init__(self, folder: Path, *, copied: bool) -> None:
+    def __init__(self, folder: Path, *, copied: bool, patience: str = "20s") -> None:
         self.folder = folder
         self.copied = copied
         self.space = Namespace()
@@ -81,7 +83,14 @@ class Stage:
             tool("dasdinit", "-z", self.images["B"], "3390", "EMPTY1", CYLINDERS)
         bench = folder / "bench.toml"
         rows = [
-            SITE.format(name=name, low=name.lower(), folder=folder, unit=unit, serve=serve)
+            SITE.format(
+                name=name,
+                low=name.lower(),
+                folder=folder,
+                unit=unit,
+                serve=serve,
+                patience=patience,
+            )
             for name, unit, serve in (("A", 3990, 3991), ("B", 3992, 3993))[: len(names)]
         ]
         bench.write_text('name = "peers"\n' + "".join(rows) + (COPY if copied else ""))

@@ -14,7 +14,7 @@ from rig.measure.channel_work import (
     write_row,
 )
 from rig.measure.guest import Guest, RowResult
-from tests.peers.hercules_stage import LIBRARY, Stage, address, numbers_on, tool, used
+from tests.peers.hercules_stage import DATA_SET, LIBRARY, Stage, address, numbers_on, tool, used
 from tests.peers.library import block as text_block
 from tests.peers.library import directory, member, member_text
 from tests.system.sites import until
@@ -239,3 +239,30 @@ def test_a_host_that_died_leaves_the_device_to_its_successor(stage):
     for track, result in enumerate(results[:TRACKS], FIRST):
         assert numbers_on(tracks[track], UPDATED) == result.last_number
         assert used(tracks[track]) == tracks[track]
+
+
+def test_a_track_that_cannot_be_read_is_a_unit_check_until_it_can(tmp_path):
+    """Its control unit is away, and the site has not read the track: sense says equipment check."""
+    with Stage(tmp_path, copied=False, patience="1s") as stage:
+        stage.host.start()
+        run(stage.host, guest_of(formats))
+        stage.units["A"].kill()
+        guest = guest_of(checks)
+        # The first track of the data set, which nobody has read yet; then tracks that are cached.
+        into = guest.room(4000)
+        guest.rows.insert(0, read_row(guest, address(DATA_SET), 1, 4000, into))
+        stage.host.load(guest.image(1, stop_at_bad=False))
+        stage.host.run_guest()
+        stage.host.wait_end(60)
+        memory = stage.host.memory(guest.results_end)
+        lost, *others = guest.results(memory)
+        assert (lost.done, lost.bad, lost.bad_csw[4] & 0x0F) == (0, 1, 0x0E)
+        sense = guest.sense(memory)
+        assert (sense[0], sense[1], sense[7]) == (0x10, 0x00, 0x10)
+        assert [(row.done, row.bad) for row in others] == [(1, 0)] * TRACKS
+        assert stage.sites["A"].events("disk-failed")
+        stage.units["A"].start()
+        run(stage.host, guest)
+        found = stage.host.memory(into + 4000)[into:]
+        assert found == stage.data.read_bytes()[:4000]
+        stage.stop()

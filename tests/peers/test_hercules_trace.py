@@ -90,7 +90,7 @@ def test_a_hosts_trace_is_the_same_direct_and_through_us(tmp_path):
     tool("dasdinit", images[0], "3390", "TRACE1", CYLINDERS)
     shutil.copy(*images)
     bench = tmp_path / "bench.toml"
-    text = SITE.format(name="A", low="a", folder=tmp_path, unit=3990, serve=3991)
+    text = SITE.format(name="A", low="a", folder=tmp_path, unit=3990, serve=3991, patience="20s")
     bench.write_text(f'name = "trace"\n{text}')
     with contextlib.ExitStack() as stack:
         space = stack.enter_context(Namespace())
