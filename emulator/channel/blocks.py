@@ -10,6 +10,9 @@ from typing import Protocol
 
 BLOCK_BYTES = 512
 TRACK_BYTES = 4096
+# What is longer than this is written in pieces that end at multiples of it, each a change of its
+# own, so that a small journal can hold them. What fits stays whole.
+PIECE_BYTES = 256 * 1024
 
 
 class Outcome(enum.Enum):
@@ -70,6 +73,11 @@ class BlockVolume(Protocol):
         So many whole tracks behind them become zero. There may be no `data`.
         """
 
+    def write_pieces(
+        self, offset: int, pieces: Sequence[bytes], who: Requester, cookie: int
+    ) -> None:
+        """Accept one long write, in the pieces that `piece_bytes` says; nothing is copied."""
+
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
     ) -> None:
@@ -83,3 +91,29 @@ class BlockVolume(Protocol):
 
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:
         """Return runs of (length, is data) that cover the range; False reads as zeros."""
+
+
+def piece_bytes(offset: int, left_bytes: int, length: int) -> int:
+    """Return how long the next piece of a write of `length` bytes is.
+
+    >>> piece_bytes(4096, PIECE_BYTES, PIECE_BYTES), piece_bytes(4096, 1 << 20, 1 << 20)
+    (262144, 258048)
+    """
+    if length <= PIECE_BYTES:
+        return left_bytes
+    return min(left_bytes, PIECE_BYTES - offset % PIECE_BYTES)
+
+
+def pieces_of(offset: int, data: bytes) -> list[bytes]:
+    """Return the pieces in which a write is accepted.
+
+    >>> [len(piece) for piece in pieces_of(4096, bytes(300_000))]
+    [258048, 41952]
+    """
+    pieces: list[bytes] = []
+    at, length = 0, len(data)
+    while at < length:
+        size = piece_bytes(offset + at, length - at, length)
+        pieces.append(data if size == length else data[at : at + size])
+        at += size
+    return pieces

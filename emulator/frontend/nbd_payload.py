@@ -1,16 +1,28 @@
 """An NBD write whose data does not come in one piece with its header.
 
-Collects into one buffer that grows, so that a write of 32 MiB that arrives in a thousand pieces, or
-in a million, costs little more than its bytes. What is refused is passed over without being kept.
+Collects it in the pieces that a volume takes, in memory that is used again and again: a buffer as
+long as a write of 32 MiB would be made page by page for each of them. What is refused is passed
+over without being kept.
 """
 
+from emulator.channel.blocks import piece_bytes
 from emulator.frontend.nbd_rules import Refusal
 
 
 class WriteBegun:
     """A write that is still arriving."""
 
-    __slots__ = ("_data", "flags", "handle", "length", "missing_bytes", "offset", "refused")
+    __slots__ = (
+        "_piece",
+        "_piece_bytes",
+        "flags",
+        "handle",
+        "length",
+        "missing_bytes",
+        "offset",
+        "pieces",
+        "refused",
+    )
 
     def __init__(
         self, flags: int, handle: bytes, offset: int, length: int, refused: Refusal | None
@@ -21,7 +33,11 @@ class WriteBegun:
         self.length = length
         self.refused = refused
         self.missing_bytes = length
-        self._data = bytearray()
+        """What has not come, or is no whole piece yet."""
+        self.pieces: list[bytes] = []
+        """What has come, whole pieces of it; all once nothing is missing."""
+        self._piece = bytearray()
+        self._piece_bytes = piece_bytes(offset, length, length)
 
     @property
     def held_bytes(self) -> int:
@@ -30,13 +46,25 @@ class WriteBegun:
 
     def take(self, view: memoryview, at: int) -> int:
         """Take what `view` has of the data; return where that ends."""
-        stop = min(at + self.missing_bytes, len(view))
-        self.missing_bytes -= stop - at
+        stop = min(at + self.missing_bytes - len(self._piece), len(view))
         if self.refused:
+            self.missing_bytes -= stop - at
             return stop
-        self._data += view[at:stop]
+        while at < stop:
+            size = min(stop - at, self._piece_bytes - len(self._piece))
+            if size == self._piece_bytes:
+                self._whole(bytes(view[at : at + size]))
+            else:
+                self._piece += view[at : at + size]
+                if len(self._piece) == self._piece_bytes:
+                    self._whole(bytes(self._piece))
+                    self._piece.clear()
+            at += size
         return stop
 
-    def data(self) -> bytes:
-        """Return the data, once nothing is missing."""
-        return bytes(self._data)
+    def _whole(self, piece: bytes) -> None:
+        """Keep a piece, and begin the next one."""
+        self.pieces.append(piece)
+        self.missing_bytes -= len(piece)
+        begin = self.offset + self.length - self.missing_bytes
+        self._piece_bytes = piece_bytes(begin, self.missing_bytes, self.length)

@@ -245,8 +245,14 @@ class NbdRequests:
         if refused:
             # Only now: a client still busy sending its data might not be ready for the reply.
             self._fail(begun.handle, refused)
+        elif len(begun.pieces) == 1:
+            self._write(_WRITE, begun.flags, begun.handle, begun.offset, begun.pieces[0])
         elif begun.length:
-            self._write(_WRITE, begun.flags, begun.handle, begun.offset, begun.data())
+            length = begun.length
+            self._bytes += length
+            entry = (_WRITE, begun.flags, begun.handle, begun.offset, length, length)
+            self._pending[self.requests] = entry
+            self._volume.write_pieces(begun.offset, begun.pieces, self, self.requests)
         else:
             self._short.append(SIMPLE_DONE + begun.handle)
 

@@ -8,7 +8,7 @@ waits. Leaves order, journal and copy to the group.
 from collections.abc import Sequence
 
 from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
-from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
+from emulator.channel.blocks import PIECE_BYTES, TRACK_BYTES, Outcome, Requester, pieces_of
 from emulator.copy.group import ENTRY_BYTES_MAX, Group, GroupVolume
 from emulator.copy.services import Asking, ReadTracks, Services, Step, Until
 from emulator.copy.states import Role
@@ -18,9 +18,6 @@ from emulator.errors import CorruptError, DeviceError, UnreadableError
 _NOT_PRIMARY = (Role.SECONDARY, Role.HANDING_OVER)
 _TRACK_MASK = TRACK_BYTES - 1
 _TRACK_SHIFT = TRACK_BYTES.bit_length() - 1
-# A longer write is taken in pieces of this size, each with its own csn, so that a small journal
-# can hold it.
-PIECE_BYTES = 256 * 1024
 ZERO_PIECE_TRACKS = 4096
 
 
@@ -159,7 +156,18 @@ class Volume:
             self.written_bytes += length
             self._replies.add(csn, who, cookie)
         else:
-            self._services.start(self._write(offset, data, who, cookie))
+            self._services.start(self._write(offset, pieces_of(offset, data), who, cookie))
+
+    def write_pieces(
+        self, offset: int, pieces: Sequence[bytes], who: Requester, cookie: int
+    ) -> None:
+        """Accept new contents that lie in several buffers (see `blocks.piece_bytes`)."""
+        if offset + sum(map(len, pieces)) > self.size_bytes:
+            who.completed(cookie, Outcome.OUT_OF_RANGE, [])
+        elif self.group.refusal() is not None:
+            who.completed(cookie, Outcome.READ_ONLY, [])
+        else:
+            self._services.start(self._write(offset, pieces, who, cookie))
 
     def write_and_zero(
         self, offset: int, data: bytes, zero_tracks: int, who: Requester, cookie: int
@@ -179,7 +187,7 @@ class Volume:
             self.written_bytes += length
             self._replies.add(csn, who, cookie)
         else:
-            self._services.start(self._write(offset, data, who, cookie, zero_tracks))
+            self._services.start(self._write(offset, [data], who, cookie, zero_tracks))
 
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]
@@ -215,33 +223,32 @@ class Volume:
         self._replies.add_many(csn - count + 1, who, cookies)
 
     def _write(
-        self, offset: int, data: bytes, who: Requester, cookie: int, zero_tracks: int = 0
+        self,
+        offset: int,
+        pieces: Sequence[bytes],
+        who: Requester,
+        cookie: int,
+        zero_tracks: int = 0,
     ) -> Step:
         """Accept a write that is unaligned, long, or has to wait; one with zeros is one piece."""
         group = self.group
-        done = 0
-        length = len(data)
         csn = group.csn
-        while done < length or zero_tracks:
+        at = offset
+        for piece in pieces:
             # Pieces end at a track, so that only the first and last may be part of one. What fits
             # in one piece stays whole: a track of a CKD device must not be torn (ADR 0012).
-            size = length - done
-            if size > PIECE_BYTES:
-                size = PIECE_BYTES - (offset + done) % PIECE_BYTES
-            piece = data if size == length else data[done : done + size]
             try:
-                images = yield from self._edges_and_room(offset + done, size)
+                images = yield from self._edges_and_room(at, len(piece))
             except DeviceError as error:
                 who.completed(cookie, _refused(error), [])
                 return
             if group.refusal() is not None:
                 who.completed(cookie, Outcome.READ_ONLY, [])
                 return
-            csn = self._accept(offset + done, piece, images, zero_tracks)
-            done += size
-            zero_tracks = 0
+            csn = self._accept(at, piece, images, zero_tracks)
+            at += len(piece)
         self.writes += 1
-        self.written_bytes += length
+        self.written_bytes += at - offset
         self._replies.add(csn, who, cookie)
 
     def _edges_and_room(self, offset: int, length: int) -> Asking[dict[int, bytes]]:

@@ -8,7 +8,7 @@ refuse something.
 import random
 from collections.abc import Callable, Sequence
 
-from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
+from emulator.channel.blocks import PIECE_BYTES, TRACK_BYTES, Outcome, Requester
 
 Answer = tuple[Requester, int, Outcome, Callable[[], list[bytes]]]
 
@@ -81,6 +81,18 @@ class MemoryVolume:
         assert (offset + len(data)) % TRACK_BYTES == 0
         self.zeroed_tracks += zero_tracks
         self.write(offset, data + bytes(zero_tracks * TRACK_BYTES), who, cookie)
+
+    def write_pieces(
+        self, offset: int, pieces: Sequence[bytes], who: Requester, cookie: int
+    ) -> None:
+        assert len(pieces) > 1
+        at = offset
+        for piece in pieces:
+            assert type(piece) is bytes
+            assert 0 < len(piece) <= PIECE_BYTES
+            at += len(piece)
+            assert at % PIECE_BYTES == 0 or piece is pieces[-1]
+        self.write(offset, b"".join(pieces), who, cookie)
 
     def write_many(
         self, writes: Sequence[tuple[int, bytes]], who: Requester, cookies: Sequence[int]

@@ -71,7 +71,7 @@ def check_bounds(session):
     requests_open = session._requests
     if requests_open:
         begun = requests_open._begun
-        assert begun is None or len(begun._data) <= PAYLOAD_BYTES_MAX
+        assert begun is None or sum(map(len, begun.pieces)) <= PAYLOAD_BYTES_MAX
         assert requests_open.pending <= REQUESTS_MAX
 
 

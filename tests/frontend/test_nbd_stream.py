@@ -153,7 +153,7 @@ def test_nothing_is_held_for_what_is_refused_or_done(host):
     host.ask(READ, 0, 4096)
     host.send(request(WRITE, 7, SIZE, data=bytes(4096))[:-1])
     assert host.session._requests._bytes == 0
-    assert host.session._requests._begun.data() == b""
+    assert not host.session._requests._begun.pieces
 
 
 def test_write_that_has_begun_counts_in_full(host):
