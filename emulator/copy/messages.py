@@ -12,6 +12,7 @@ from emulator.wire.checksum import CHAIN_BYTES, Buffer
 
 # A lineage of a thousand generations is about 100 KB.
 TEXT_BYTES_MAX = 256 * 1024
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class PeerPosition(NamedTuple):
@@ -31,7 +32,7 @@ class PeerPosition(NamedTuple):
 
 def encode_text(**fields: object) -> list[Buffer]:
     """Return a text as the parts of a record."""
-    return [json.dumps(fields, separators=(",", ":")).encode()]
+    return [_ENCODER.encode(fields).encode()]
 
 
 def decode_text(data: Buffer) -> dict[str, Any]:

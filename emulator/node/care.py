@@ -57,19 +57,10 @@ class Care:
         elif isinstance(request, NvsSave) and not guard.is_lost:
             processor.saving.saved(request)
 
-    def look_at_disks(self) -> None:
-        """See what has reached the disks, and tell hosts of what did not."""
-        processor = self._processor
-        destage = processor.destage
-        for name, group in processor.groups.items():
-            if group.through.exact:
-                self._look_through(group, self._devices[name])
-        destage.refused.clear()
-        processor.guard.look()
-
-    def _look_through(self, group: Group, devices: list[int]) -> None:
-        """Do so for a group with hosts that wait for their disks."""
+    def look_at_disks_of(self, group: Group) -> None:
+        """See what has reached a group's disks, and tell hosts of what did not."""
         destage, guard = self._processor.destage, self._processor.guard
+        devices = self._devices[group.name]
         if not guard.is_lost or guard.marked:
             group.through.reached(destage.unwritten_lsn(devices))
         if any(device in devices for device in (*destage.refused, *destage.broken_devices())):

@@ -114,8 +114,6 @@ class Guard:
 
     def look(self) -> None:
         """Say when everything that was at risk has reached its disk."""
-        if not self._at_risk:
-            return
         for name, csn in list(self._at_risk.items()):
             if self.marked and self._on_disk(name) >= csn:
                 del self._at_risk[name]

@@ -79,10 +79,11 @@ class LinkEnd:
         """Do what is due."""
         if self._restart_ns is not None and now_ns >= self._restart_ns and self._open:
             self._begin(now_ns)
-        deadline = self.machine.next_deadline_ns()
-        if deadline is not None and deadline <= now_ns:
-            self.machine.wake(now_ns)
-        if self.machine.eventful:
+        machine = self.machine
+        deadline_ns = machine.next_deadline_ns()
+        if deadline_ns is not None and deadline_ns <= now_ns:
+            machine.wake(now_ns)
+        if machine.eventful:
             self.take_events()
 
     def next_deadline_ns(self) -> int | None:

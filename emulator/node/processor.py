@@ -265,9 +265,13 @@ class Processor:
         """Tell hosts what is complete; the shell sends that before anything else."""
         self.now_ns = now_ns
         self._tasks.poll()
-        self._care.look_at_disks()
         for group in self.groups.values():
+            if group.through.exact:
+                self._care.look_at_disks_of(group)
             group.release()
+        self.destage.refused.clear()
+        if self.guard.is_lost:
+            self.guard.look()
 
     def background(self, now_ns: int) -> None:
         """Send to other sites, destage and trim."""
@@ -315,8 +319,7 @@ class Processor:
         What only another site needs is none of the disks' business.
         """
         journal, share_bytes = self.journal, int(self.journal.ring_bytes * share)
-        if journal.used_bytes() <= share_bytes:
-            # Nothing that is needed was trimmed, so that nobody has to be asked.
+        if journal.used_bytes() <= share_bytes:  # what is needed was not trimmed
             return False
         lsn = needed_lsn()
         return lsn is not None and journal.tail_lsn - lsn > share_bytes

@@ -28,6 +28,7 @@ NVS_BYTES_MIN = 8 * 1024 * 1024
 _MAGIC = b"DCNVS\x00\x00\x01"
 _HEAD = struct.Struct(">8sQI")
 _CRC = struct.Struct(">I")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _TEXT_START = _HEAD.size + _CRC.size
 
 
@@ -45,7 +46,7 @@ def ring_bytes(size_bytes: int) -> int:
 
 def encode_superblock(sequence: int, body: dict[str, Any]) -> tuple[int, bytes]:
     """Return the file offset and the bytes of a superblock."""
-    text = json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
+    text = _ENCODER.encode(body).encode()
     assert _TEXT_START + len(text) <= SLOT_BYTES, "the superblock has outgrown its slot"
     head = _HEAD.pack(_MAGIC, sequence, len(text))
     return (sequence % 2) * SLOT_BYTES, head + _CRC.pack(crc32c(text, crc32c(head))) + text

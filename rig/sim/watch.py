@@ -229,11 +229,12 @@ class Watch(Promises):
         if generation != known.generation:
             self.learn_lineage(site)
         known.turns += 1
-        state = (group.role, generation, group.consistent, group.stream.acked.csn)
+        role = group.role
+        state = (role, generation, group.consistent, group.stream.acked.csn)
         if state != known.compared or not known.turns % LOOK_TURNS:
             known.compared = state
             self._compare(site)
-        if group.role is PRIMARY:
+        if role is PRIMARY:
             self.look_at_primary(site, group, known)
         self.look_at_bounds(site.processor)
 
