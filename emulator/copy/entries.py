@@ -14,6 +14,17 @@ EPOCH_CLOSED = struct.Struct(">QQ")
 EPOCH_ACKED = struct.Struct(f">Q{CHAIN_BYTES}s")
 
 
+def confirmed_by(payload: bytes) -> tuple[int, bytes] | None:
+    """Return up to where, with which chain hash, the other site had confirmed at an epoch's end.
+
+    None for an entry of an older program, which did not say so.
+    """
+    if len(payload) < EPOCH_CLOSED.size + EPOCH_ACKED.size:
+        return None
+    csn, chain = EPOCH_ACKED.unpack_from(payload, EPOCH_CLOSED.size)
+    return csn, chain
+
+
 def replay_into(epoch: Epoch, payload: bytes) -> None:
     """Note the host writes of a journal entry in an epoch."""
     csn_first, count = HOST_ENTRY.unpack_from(payload)

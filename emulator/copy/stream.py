@@ -355,6 +355,14 @@ class Stream:
             self.acked = Position(self.generation, closed.csn_last, closed.chain_after)
         return self.acked.csn == csn and self.acked.chain == chain
 
+    def was_confirmed(self, csn: int, chain: bytes) -> None:
+        """Take it from the journal that the other site had everything up to `csn` durable."""
+        if csn <= self.acked.csn:
+            return
+        while self.closed and self.closed[0].csn_last <= csn:
+            self.closed.popleft()
+        self.acked = Position(self.generation, csn, chain)
+
     def newest_chain(self) -> bytes:
         """Return the chain hash of the newest epoch that has one."""
         chain = self.acked.chain

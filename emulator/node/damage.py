@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from emulator.copy.entries import EPOCH_ACKED, EPOCH_CLOSED, HOST_ENTRY
+from emulator.copy.entries import HOST_ENTRY, confirmed_by
 from emulator.copy.lineage import Position
 from emulator.copy.map_bases import MapBases
 from emulator.copy.states import Role
@@ -48,11 +48,10 @@ class _Rest:
                 self.csn = int(HOST_ENTRY.unpack_from(entry.payload)[0]) - 1
             elif kind in (EntryKind.EPOCH_CLOSED, EntryKind.RECEIVED):
                 self.csn = entry.head.csn
-        known_bytes = EPOCH_CLOSED.size + EPOCH_ACKED.size
-        if kind == EntryKind.EPOCH_CLOSED and len(entry.payload) >= known_bytes:
-            csn, chain = EPOCH_ACKED.unpack_from(entry.payload, EPOCH_CLOSED.size)
-            if entry.head.lineage == self._generation and csn > self.acked.csn:
-                self.acked = Position(self._generation, csn, chain)
+        if kind == EntryKind.EPOCH_CLOSED and entry.head.lineage == self._generation:
+            said = confirmed_by(entry.payload)
+            if said is not None and said[0] > self.acked.csn:
+                self.acked = Position(self._generation, *said)
 
 
 class _Fate(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
-from emulator.copy.entries import EPOCH_CLOSED, HOST_ENTRY, replay_into
+from emulator.copy.entries import EPOCH_CLOSED, HOST_ENTRY, confirmed_by, replay_into
 from emulator.copy.group import Group
 from emulator.copy.kept import from_superblock
 from emulator.copy.lineage import GENERATIONS_MAX, Generation, Position
@@ -218,6 +218,10 @@ class Replay:
         assert stream.open_first_lsn is not None, "an epoch was closed before it began"
         closed = ClosedEpoch(csn_first, csn_last, stream.open_first_lsn, entry.end_lsn)
         stream.add_closed(closed)
+        said = confirmed_by(entry.payload)
+        if said is not None and entry.head.lineage == stream.generation:
+            # The superblock may be many epochs older than what the other site has told us.
+            stream.was_confirmed(*said)
 
     def _received(self, group: Group, entry: Entry) -> Step:
         head = decode_head(entry.payload)
