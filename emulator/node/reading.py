@@ -205,6 +205,9 @@ class Reading:
             self._finish_check(wish)
             return
         bad = {key: cause for key, cause in wish.bad.items() if not old(key, wish.mark)}
+        # The others have newer images now. Those may be evicted before the rest is mended, and
+        # what the disk gave is no image then.
+        wish.images.update((key, b"") for key in wish.bad if key not in bad)
         wish.bad = {}
         if bad:
             self._mend(bad, lambda mended: self._mended(wish, mended))
@@ -230,14 +233,19 @@ class Reading:
 
     def _finish(self, wish: _Read) -> None:
         again: list[int] = []
+        cache = self._cache
         for key, image in wish.images.items():
-            newest = self._cache.read_done(key, image, wish.mark)
+            if image:
+                newest = cache.read_done(key, image, wish.mark)
+            else:
+                newest = cache.get(key)
+                cache.read_failed([key])
             if newest is None:
                 again.append(key)
             else:
                 wish.images[key] = newest
         if again:
-            wish.mark = self._cache.read_begun(wish.images)
+            wish.mark = cache.read_begun(wish.images)
             self._request(wish, again)
         else:
             wish.done(wish.images)

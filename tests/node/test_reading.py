@@ -165,6 +165,34 @@ def test_a_disk_that_refuses_is_an_error_once_every_read_has_ended():
     assert bench.answers[1] == {1: image(0)}
 
 
+def test_what_a_disk_refused_is_no_image_after_newer_ones_have_left():
+    bench = Bench()
+    mended: list = []
+    reading = Reading(
+        bench.cache, [bench.size], mend=lambda bad, done: mended.append((list(bad), done))
+    )
+    bench.reading = reading
+    refused = DeviceError("file:/a", "no")
+    bench.read(0, 5)
+    first, second = bench.take()
+    bench.read(5)
+    (other,) = bench.take()
+    bench.disk[5 * TRACK_BYTES : 6 * TRACK_BYTES] = image(5)
+    bench.answer(other)
+    assert bench.answers.pop() == {5: image(5)}
+    # Another reader has got it: it is not bad. Then it is evicted, while the rest is mended.
+    reading.completed(second.number, refused)
+    reading.completed(first.number, refused)
+    ((keys, done),) = mended
+    assert keys == [0]
+    bench.cache.clean.clear()
+    done({0: image(9)})
+    assert bench.answers == []
+    (again,) = bench.take()
+    bench.answer(again)
+    assert bench.answers == [{0: image(9), 5: image(5)}]
+
+
 def test_a_track_asked_for_twice_is_read_once():
     bench = Bench()
     bench.read(5, 5)
