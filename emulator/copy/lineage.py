@@ -87,6 +87,11 @@ def decode_lineage(rows: object) -> list[Generation]:
     return found[-GENERATIONS_MAX:]
 
 
+def took_over(lineage: Sequence[Generation], generation: int, csn: int) -> bool:
+    """Return whether a site with this lineage has taken the primary's role over at this place."""
+    return any(taken.parent == generation and taken.csn == csn for taken in lineage)
+
+
 def relation(
     ours: Sequence[Generation],
     head: Position,

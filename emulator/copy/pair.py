@@ -17,6 +17,7 @@ from emulator.copy.lineage import (
     Position,
     decode_lineage,
     encode_lineage,
+    took_over,
 )
 from emulator.copy.messages import (
     PeerPosition,
@@ -257,12 +258,13 @@ class Pair:
         group = self.group
         if peer.role == Role.SECONDARY.value and peer.position == group.stream.acked:
             self.services.start(self._offer_role(self._session))
-        elif peer.role == Role.PRIMARY.value and any(
-            generation.parent == group.generation() and generation.csn == group.csn
-            for generation in peer.lineage
-        ):
+        elif took_over(peer.lineage, group.generation(), group.csn):
+            # It may have begun to hand the role back since.
             self.services.start(self._step_down(peer.lineage, self._session))
-        else:
+        elif peer.role != Role.HANDING_OVER.value or not took_over(
+            group.lineage, *peer.position[:2]
+        ):
+            # Else we took its role and hand it back: it hears so from our position, steps down.
             self._mismatch(
                 f"the role was being handed over at csn {group.csn}, but the other site is "
                 f"{peer.role} at csn {peer.position.csn}"
@@ -285,11 +287,8 @@ class Pair:
             if lineage and lineage[-1].number == offered.generation:
                 group.lineage = lineage
             self.services.start(self._promote("handed over by the other site", self._session))
-        elif group.role is not Role.PRIMARY and not any(
-            # An offer may come twice; this one was taken, and the role has gone on since.
-            taken.parent == offered.generation and taken.csn == offered.csn
-            for taken in group.lineage
-        ):
+        elif group.role is not Role.PRIMARY and not took_over(group.lineage, *offered[:2]):
+            # An offer may come twice; one that was taken is old, the role has gone on since.
             self._mismatch(
                 f"the other site offered the role at csn {offered.csn}, this one is at csn "
                 f"{group.stream.acked.csn}"
