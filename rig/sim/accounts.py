@@ -25,7 +25,7 @@ def facts(sites: list[Site], ways: list[Way], disk_failures: dict[str, int]) -> 
         "damaged_rejected": sum(
             site.totals.get(f"rejected_{word}", 0) for site in sites for word in DAMAGE_WORDS
         ),
-        "damaged_unread": sum(site.unread_damaged for site in sites),
+        "damaged_unread": sum(site.unread() for site in sites),
         "disk_errors_happened": sum(site.disk_errors for site in sites),
         "disk_errors_reported": sum(disk_failures.values()),
     }
@@ -37,7 +37,7 @@ def balance(sites: list[Site], ways: list[Way], disk_failures: dict[str, int]) -
         site.count_link()
     for way, far in zip(ways, reversed(sites), strict=True):
         counted = sum(far.totals[f"rejected_{word}"] for word in DAMAGE_WORDS)
-        injected = way.received_damaged - far.unread_damaged
+        injected = way.received_damaged - far.unread()
         if counted != injected:
             raise Violation(
                 "accounting",

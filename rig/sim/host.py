@@ -9,6 +9,7 @@ answered, on whichever site lets it.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import TYPE_CHECKING
 
 from emulator.channel.blocks import TRACK_BYTES, Outcome
@@ -30,6 +31,8 @@ RETRY_NS = 20 * MILLISECOND_NS
 # A host that is paced is not read from; it tries again with its next turn on the wire.
 PACED_NS = 5 * MILLISECOND_NS
 TRIES_MAX = 6
+FULL_MAX = 6
+FAILED_MAX = 64
 _STAMP = struct.Struct(">QQ")
 _FILLER = bytes(range(256))[: SECTOR_BYTES - _STAMP.size] * 2
 
@@ -53,9 +56,11 @@ class Host:
         self.unknown: AbstractSet[tuple[int, int]] = frozenset()
         """(volume, track) whose contents nothing can promise any more."""
         self._where = 0
+        self._full = 0
         self._number = 0
         self._under_way: list[Operation] = []
         self._again: list[Operation] = []
+        self._failed: deque[Operation] = deque(maxlen=FAILED_MAX)
         self._answered: dict[str, int] = {}
         scheduler.after(0, self._step)
 
@@ -82,6 +87,11 @@ class Host:
             operation = self._choose()
             if operation is not None:
                 self._send(site, operation)
+            self._full = 0
+        else:
+            # All that may be under way is: the longer that lasts, the less often to look again.
+            self._full = min(self._full + 1, FULL_MAX)
+            wait_ns <<= self._full
         self._scheduler.after(wait_ns, self._step)
 
     def _choose(self) -> Operation | None:
@@ -187,7 +197,9 @@ class Host:
                 self._again.append(operation)
         elif outcome is Outcome.DEVICE:
             # As hosts do: some more tries, then the application is told.
+            # A part of it may have been taken before, and is journalled with the turn's end.
             operation.tries += 1
+            self._failed.append(operation)
             if operation.tries < TRIES_MAX:
                 self._again.append(operation)
         else:
@@ -273,7 +285,7 @@ class Host:
         """Return the writes under way that a change may be of."""
         size = len(change.data)
         candidates: list[Operation] = []
-        for operation in self._under_way:
+        for operation in (*self._under_way, *self._failed):
             data = operation.data
             if data is None or operation.site.name != site_name:
                 continue

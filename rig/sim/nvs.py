@@ -19,12 +19,13 @@ from emulator.nvs.areas import (
     decode_superblock,
     encode_superblock,
 )
-from emulator.nvs.journal import HEAD_BYTES, unpack_head
-from emulator.nvs.recovery import Recovery
+from emulator.nvs.journal import HEAD_BYTES, EntryKind
+from emulator.nvs.recovery import Entry, Recovery
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Drawn, Plan
 from rig.faults.storage import AFTER, BEFORE, DURING, Piece, crash_figures, torn
 from rig.sim.config import SiteHardware
+from rig.sim.entries import copied_tracks
 from rig.sim.scheduler import Scheduler
 
 FRAGILE_BYTES = 32
@@ -69,6 +70,8 @@ class SimulatedNvs:
         """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
         self.damaged: list[Piece] = []
         """What lay where something was lost or has rotted since the last start."""
+        self.lost_tracks: set[tuple[int, int]] = set()
+        """(volume, track) of copied tracks that lay in the lost end: they have no csn to tell."""
         self.rotten = False
         self._scheduler = scheduler
         self._dice = Random(f"{seed}/nvs.{site}")
@@ -167,17 +170,16 @@ class SimulatedNvs:
 
     def lose_tail(self, entries: int) -> None:
         """Lose the newest entries of the journal, as memory does when its battery fails."""
-        for lsn in self._entries()[-entries:]:
-            self._damage(lsn % self.ring_bytes, bytes(HEAD_BYTES))
+        for entry in self._entries()[-entries:]:
+            self._damage(entry.head.lsn % self.ring_bytes, bytes(HEAD_BYTES))
+            if entry.head.kind == EntryKind.COPIED:
+                self.lost_tracks |= copied_tracks(entry.payload)
 
     def rot(self, pattern: int) -> None:
         """Flip a bit of an entry that later entries prove to have been durable."""
-        lsns = self._entries()
-        heads = [
-            unpack_head(self.read(RING_START + lsn % self.ring_bytes, HEAD_BYTES)) for lsn in lsns
-        ]
-        newest = max((head.durable_lsn for head in heads if head), default=0)
-        proven = [lsn for lsn in lsns if lsn < newest]
+        heads = [entry.head for entry in self._entries()]
+        newest = max((head.durable_lsn for head in heads), default=0)
+        proven = [head.lsn for head in heads if head.lsn < newest]
         if proven:
             place = proven[pattern % len(proven)] % self.ring_bytes + pattern % FRAGILE_BYTES
             byte = self.image[RING_START + place] ^ 1 << pattern % 8
@@ -193,6 +195,7 @@ class SimulatedNvs:
     def forget_damage(self) -> None:
         """Go on with what is there."""
         self.damaged.clear()
+        self.lost_tracks.clear()
         self.rotten = False
 
     def _damage(self, place: int, data: bytes) -> None:
@@ -200,8 +203,8 @@ class SimulatedNvs:
         self.damaged.append((offset, self.read(offset, len(data))))
         self.image[offset : offset + len(data)] = data
 
-    def _entries(self) -> list[int]:
-        """Return where the entries of the journal lie that a start would read."""
+    def _entries(self) -> list[Entry]:
+        """Return the entries of the journal that a start would read."""
         body = self.load()
         if body is None:
             return []
@@ -213,7 +216,9 @@ class SimulatedNvs:
             self.uri,
             None if chain is None else bytes.fromhex(chain),
         )
-        return [entry.head.lsn for entry in walk.entries()]
+        # What rotted before lies there until it is trimmed, whatever became of it.
+        walk.judge = lambda _damage: ""
+        return list(walk.entries())
 
     def after_power_loss(self, pattern: int) -> "Remains":
         """Return what the store would hold if power were lost now."""

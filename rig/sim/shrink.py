@@ -1,20 +1,38 @@
-"""Make a failing schedule small: fewer faults and deeds, then fewer writes, then again.
+"""Make a failing schedule small: fewer faults and deeds, then a smaller world, then again.
 
 Delta debugging (Zeller): leave out halves, then quarters, and so on, and keep what still breaks
-the same rule.
+the same rule. Faults are known by the number of the operation that they befall, so that leaving one
+out moves others to other operations; where that ends with many rows, a few of them are tried with
+another workload.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, Final, NamedTuple
 
+from rig.faults.packets import PacketRates
 from rig.faults.plan import Fault
+from rig.faults.storage import DiskRates
 from rig.sim.config import Deed
 from rig.sim.run import Outcome, run_world
 from rig.sim.schedule import Schedule
 
 Row = Fault | Deed
+ROWS_GOAL: Final = 5
+"""A schedule with more rows than this is not understood at a glance."""
+RESEEDS: Final = 60
+_SIMPLER: Final[dict[str, Any]] = {
+    "redrive": 0.0,
+    "repeats": 0.0,
+    "zeros": 0.0,
+    "reads": 0.0,
+    "secondary_reads": False,
+    "rest_ns": 0,
+    "outstanding": 1,
+    "sectors_max": 8,
+}
 
 
 class Shrunk(NamedTuple):
@@ -44,9 +62,12 @@ class Shrinker:
     def _spent_s(self) -> float:
         return time.process_time() - self._began_s
 
+    def _over(self) -> bool:
+        return self._spent_s() > self._cpu_s_max
+
     def _try(self, schedule: Schedule) -> bool:
         """Take a schedule as the best one if it breaks the same rule."""
-        if self._spent_s() > self._cpu_s_max:
+        if self._over():
             return False
         outcome = self._run(schedule)
         if outcome.violation is None or outcome.violation.rule != self._rule:
@@ -56,22 +77,28 @@ class Shrinker:
 
     def shrink(self) -> Shrunk:
         """Return the smallest schedule found."""
+        dice = Random("reseed")
         while True:
             before = self._size()
             self._rows()
             self._writes()
-            if self._size() == before or self._spent_s() > self._cpu_s_max:
-                return Shrunk(self._best, self._runs, self._spent_s())
+            self._simpler()
+            if self._over():
+                break
+            if self._size() != before:
+                continue
+            if len(self._all_rows()) <= ROWS_GOAL or not self._reseeded(dice):
+                break
+        self._without_rates()
+        return Shrunk(self._best, self._runs, self._spent_s())
 
     def _size(self) -> tuple[int, int]:
-        best = self._best
-        return len(best.faults or ()) + len(best.config.deeds), best.config.writes
+        return len(self._all_rows()), self._best.config.writes
 
-    def _with(self, rows: list[Row], writes: int | None = None) -> Schedule:
-        config = self._best.config
+    def _with(self, rows: list[Row], **changes: Any) -> Schedule:  # noqa: ANN401
         deeds = tuple(row for row in rows if isinstance(row, Deed))
         faults = [row for row in rows if isinstance(row, Fault)]
-        config = dataclasses.replace(config, deeds=deeds, writes=writes or config.writes)
+        config = dataclasses.replace(self._best.config, deeds=deeds, **changes)
         return Schedule(config, faults, self._rule)
 
     def _all_rows(self) -> list[Row]:
@@ -81,12 +108,64 @@ class Shrinker:
         rows = self._all_rows()
         if not rows or self._try(self._with([])):
             return
+        for kind in _kinds(rows):
+            self._try(self._with([row for row in self._all_rows() if _kind(row) != kind]))
+        rows = self._all_rows()
         minimal(rows, lambda some: self._try(self._with(some)), self._all_rows)
+        if len(self._all_rows()) == 1:
+            self._try(self._with([]))
 
     def _writes(self) -> None:
-        writes = self._best.config.writes
-        while writes > 1 and self._try(self._with(self._all_rows(), max(1, writes // 2))):
+        part = 2
+        while part <= 8 and self._best.config.writes > 1:
             writes = self._best.config.writes
+            fewer = max(1, writes - max(1, writes // part))
+            if not self._try(self._with(self._all_rows(), writes=fewer)):
+                part *= 2
+
+    def _simpler(self) -> None:
+        """Try a world with fewer things going on."""
+        for name, value in _SIMPLER.items():
+            if getattr(self._best.config, name) != value:
+                self._try(self._with(self._all_rows(), **{name: value}))
+        volumes = self._best.config.volumes
+        if len(volumes) > 1:
+            self._try(self._with(self._all_rows(), volumes=volumes[:1]))
+
+    def _reseeded(self, dice: Random) -> bool:
+        """Try a few of the rows with other workloads; return whether that is less, and fails."""
+        rows = self._all_rows()
+        for _ in range(RESEEDS):
+            if self._over():
+                return False
+            # The larger half at first: the fewer are left, the less likely all needed are there.
+            kept = sorted(
+                dice.sample(range(len(rows)), dice.randint(1, max(1, len(rows) * 2 // 3)))
+            )
+            seed = dice.getrandbits(16)
+            if self._try(self._with([rows[number] for number in kept], seed=seed)):
+                return True
+        return False
+
+    def _without_rates(self) -> None:
+        """Leave out how likely faults were: the rows say which happen, and no others do."""
+        config = self._best.config
+        ways = [dataclasses.replace(way, rates=PacketRates()) for way in config.ways]
+        sites = [dataclasses.replace(site, crash=0.0, disk=DiskRates()) for site in config.sites]
+        changed = dataclasses.replace(config, ways=(ways[0], ways[1]), sites=(sites[0], sites[1]))
+        self._best = self._best._replace(config=changed)
+
+
+def _kind(row: Row) -> tuple[str, str]:
+    return ("deed", row.do) if isinstance(row, Deed) else (row.place, row.kind)
+
+
+def _kinds(rows: list[Row]) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of rows, those of which there are many first."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        counts[_kind(row)] = counts.get(_kind(row), 0) + 1
+    yield from sorted(counts, key=lambda kind: (-counts[kind], kind))
 
 
 def minimal(

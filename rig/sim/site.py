@@ -228,8 +228,13 @@ class Site(Shell):
 
     def _forget_inbox(self) -> None:
         """Lose what had arrived and nobody has looked at."""
-        self.unread_damaged += sum(isinstance(decode_packet(found), str) for found in self.inbox)
+        self.unread_damaged = self.unread()
         self.inbox.clear()
+
+    def unread(self) -> int:
+        """Return how many damaged packets have come that nobody has looked at, or ever will."""
+        waiting = sum(isinstance(decode_packet(found), str) for found in self.inbox)
+        return self.unread_damaged + waiting
 
     def count_link(self) -> None:
         """Add the counters of the link, which end with this life, to the site's totals."""

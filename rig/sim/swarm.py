@@ -21,6 +21,11 @@ _ACKS = ("nvs",) * 5 + ("remote-nvs",) * 3 + ("remote-applied",) * 2 + ("remote-
 SILENT = 0.06
 # Share of worlds with large volumes and long writes; each costs as much as ten others.
 LARGE = 0.04
+# Share of worlds whose volumes are larger than the caches, so that tracks are evicted while others
+# are read.
+CROWDED = 0.2
+# Share of worlds with two operators at odds.
+QUARREL = 0.08
 # Share of worlds in which a journal loses its end; as many with a promotion by force. A history
 # that has forked stays so: such worlds see little else.
 FORKS = 0.1
@@ -136,14 +141,52 @@ class Swarm:
         )
         if dice.random() < LARGE:
             config = self._large(config)
+        elif self._later_dice.random() < CROWDED:
+            config = self._crowded(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
-        config = replace(config, deeds=self._deeds(span_ns), rest_ns=self._rest_ns())
+        deeds = (*self._deeds(span_ns), *self._quarrel(span_ns))
+        in_order = tuple(sorted(deeds, key=lambda deed: deed.time_ns))
+        config = replace(config, deeds=in_order, rest_ns=self._rest_ns())
         return self._forking(config, span_ns) if dice.random() < FORKS else config
 
     def _rest_ns(self) -> int:
         """Return how long the sites have time to flush and to trim while all may still go wrong."""
         dice = self._later_dice
         return int(dice.random() * REST_NS_MAX) if dice.random() < 0.25 else 0
+
+    def _crowded(self, config: WorldConfig) -> WorldConfig:
+        """Return a world in which a busy host's tracks do not fit into the caches."""
+        dice = self._later_dice
+        tracks = 80 + dice.randrange(160)
+        size_bytes = tracks * TRACK_SECTORS * SECTOR_BYTES
+        sites = [
+            replace(site, cache_bytes=0, ring_bytes=max(site.ring_bytes, 3 * size_bytes))
+            for site in config.sites
+        ]
+        ways = [replace(way, rate_bytes_per_s=0) for way in config.ways]
+        return replace(
+            config,
+            volumes=(size_bytes,),
+            mtu_bytes=max(1400, config.mtu_bytes),
+            mtu_bytes_later=max(1400, config.mtu_bytes_later),
+            sites=(sites[0], sites[1]),
+            ways=(ways[0], ways[1]),
+            think_ns=min(config.think_ns, int(dice.uniform(0.3, 5) * MILLISECOND_NS)),
+            outstanding=max(4, config.outstanding),
+            sectors_max=dice.choice((16, 64, 128)),
+        )
+
+    def _quarrel(self, span_ns: int) -> list[Deed]:
+        """Return the orders of two operators who both want the role at their own site."""
+        dice = self._later_dice
+        if dice.random() >= QUARREL:
+            return []
+        time_ns = int(span_ns * dice.random())
+        deeds: list[Deed] = []
+        for _ in range(8 + dice.randrange(12)):
+            time_ns += int(dice.random() * 300) * MILLISECOND_NS
+            deeds.append(Deed(time_ns, "role", dice.choice("AB"), 0))
+        return deeds
 
     def _forking(self, config: WorldConfig, span_ns: int) -> WorldConfig:
         """Return a world in which a site soon loses what the other has got of its journal."""

@@ -97,10 +97,15 @@ class Watch(Promises):
         """A site goes on although its journal is not what it was (W3, P6 of the faults)."""
         group = site.group
         rotten = site.nvs.rotten
+        self.unknown |= site.nvs.lost_tracks
         site.nvs.forget_damage()
         if rotten:
             # It got the entry from the other site, or nobody needed it: all promises hold.
             self.mark("damaged entry mended")
+            if group.role is not Role.PRIMARY and not group.consistent:
+                # It has given its copy up, and says so: what it had reported counts for nobody.
+                acked, said = group.stream.acked, self.known[site.name].said
+                said[acked.generation] = min(said.get(acked.generation, 0), acked.csn)
             return
         generation, csn = group.stream.acked[:2]
         if group.role is Role.PRIMARY:
@@ -162,11 +167,12 @@ class Watch(Promises):
                 if self._spoilt():
                     return
                 raise Violation("C5", f"{site.name} rejects the record after csn {csn}: {reason}")
-            case PairChanged(_, _, _, after, reason):
+            case PairChanged(_, role, _, after, reason):
                 self.mark(f"pair {after}")
-                if after == PairState.REFUSED.value and not self._may_refuse():
-                    raise Violation("R5", f"{site.name} refuses its peer: {reason}")
-                primary = site.group.role is Role.PRIMARY
+                if after == PairState.REFUSED.value:
+                    self._refused(site, reason)
+                # It may have become primary after this, in the same turn.
+                primary = role == Role.PRIMARY.value and site.group.role is Role.PRIMARY
                 if primary and after in (PairState.COPYING.value, PairState.CATCHING_UP.value):
                     self._begun(site, after)
             case RoleChanged(_, role, _, _, _):
@@ -198,8 +204,18 @@ class Watch(Promises):
         """Return how many packets were spoilt so that only a record's own digest can tell."""
         return sum(site.way_out.spoilt_packets for site in self.sites.values())
 
-    def _may_refuse(self) -> bool:
-        return self.forced or bool(self.tail_losses or self._spoilt())
+    def _refused(self, site: Shell, reason: str) -> None:
+        """A site refuses the other one: only for something that would be lost otherwise (R5)."""
+        if not (self.forced or self.tail_losses or self._spoilt()):
+            raise Violation("R5", f"{site.name} refuses its peer: {reason}")
+        other = self.other(site)
+        if (
+            site.group.role is Role.PRIMARY
+            and other.ready
+            and not other.group.consistent
+            and not other.group.stopped
+        ):
+            raise Violation("R5", f"{site.name} refuses a copy that never ended: {reason}")
 
     def _begun(self, site: Shell, after: str) -> None:
         """A primary begins to bring the other site up to date: it must stand in its past (R5)."""
@@ -220,7 +236,7 @@ class Watch(Promises):
         if not other.group.consistent:
             # A copy that never ended counts for nothing: it may begin at an earlier csn.
             for said in (known.said, known.durable):
-                said[generation] = min(said.get(generation, 0), site.group.csn)
+                said[generation] = min(said.get(generation, 0), site.group.stream.acked.csn)
 
     def turned(self, site: Shell) -> None:
         """A site that is ready has ended a turn."""

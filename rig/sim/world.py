@@ -162,14 +162,23 @@ class World:
             if site.ready:
                 self.watch.said(site, self._status(site)["groups"][GROUP])
                 self._look_after(site)
+            elif site.running:
+                # A start waits for ever for a disk whose flush has failed: its cache is full.
+                self._restart_if_broken(site)
         self.scheduler.after(OPERATOR_NS, self._operator_looks)
 
+    def _restart_if_broken(self, site: Site) -> bool:
+        if not site.processor.destage.broken_devices():
+            return False
+        self.watch.mark("restarted for a broken disk")
+        # With the power gone, nothing is left of what the disk has refused to flush.
+        site.crash(0, MILLISECOND_NS, power=True)
+        return True
+
     def _look_after(self, site: Site) -> None:
-        if site.processor.destage.broken_devices():
-            self.watch.mark("restarted for a broken disk")
-            # With the power gone, nothing is left of what the disk has refused to flush.
-            site.crash(0, MILLISECOND_NS, power=True)
-        elif site.group.stopped:
+        if self._restart_if_broken(site):
+            return
+        if site.group.stopped:
             self.watch.mark("restarted for a spoilt record")
             site.crash(1, MILLISECOND_NS, power=False)
         elif self.liveness and site.primary():
@@ -220,6 +229,7 @@ class World:
         one_primary = sorted(group.role.value for group in groups) == ["primary", "secondary"]
         return (
             any(group.state is PairState.REFUSED for group in groups)
+            and all(group.consistent for group in groups)
             and (self.watch.tail_losses > 0 if one_primary else self.watch.forced)
             and (self.host.finished() or self.config.on_link_loss == "hold")
         )
