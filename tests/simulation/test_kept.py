@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.copy.stream import Stream
 from rig.sim.run import run_world
 from rig.sim.schedule import read_file
 
@@ -20,3 +21,14 @@ def test_every_rule_holds_in_what_was_kept(path):
 
 def test_something_is_kept():
     assert KEPT
+
+
+def test_copying_without_bound_beside_a_long_epoch_never_ends(monkeypatch):
+    """A mistake for the length of this test: the other site's journal fills, and both wait."""
+    (path,) = [path for path in KEPT if path.stem == "tracks-copied-beside-a-long-epoch"]
+    schedule = read_file(path)
+    assert run_world(schedule.config, schedule.faults).violation is None
+    monkeypatch.setattr(Stream, "copy_room", lambda stream: True)
+    violation = run_world(schedule.config, schedule.faults).violation
+    assert violation is not None
+    assert violation.rule == "liveness"

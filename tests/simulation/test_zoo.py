@@ -125,3 +125,11 @@ def test_the_simulator_sees_a_mutant(name):
     (mutant,) = [found for found in ZOO if found.name == name]
     (kill,) = hunt([mutant], seeds=40)
     assert kill.rule in TRIED[name], kill
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_schedules_made_for_mutants_show_them():
+    made = [mutant for mutant in ZOO if mutant.first]
+    missed = [kill for kill in hunt(made, seeds=1) if kill.by != kill.mutant.first]
+    assert not missed
