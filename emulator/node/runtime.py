@@ -251,7 +251,7 @@ class SiteRuntime:
         self._hosts.send(paused=processor.pacing.paused(now_ns))
         more = natives is not None and natives.send(now_ns)
         if not (heard or more) and processor.rhythm.background_waits(now_ns):
-            return BACKGROUND_WAIT_S
+            return self._next_turn(now_ns, BACKGROUND_WAIT_S)
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)
         self._publish()
