@@ -44,7 +44,6 @@ def test_a_cut_line_is_made_up_from_the_journal(two_sites, tmp_path, kind, cuts)
         bench.finish()
 
 
-@pytest.mark.slow
 def test_a_small_journal_gives_up_order_and_copies_what_changed(two_sites, tmp_path):
     with UdpCable() as cable:
         bench = two_sites(line=cable.line, size_bytes=32 * MIB, nvs="8MiB")
@@ -65,7 +64,12 @@ def test_a_small_journal_gives_up_order_and_copies_what_changed(two_sites, tmp_p
             assert 0 < bench.a.group()["copy"]["dirty_tracks"] <= 512
         cable.heal()
         bench.wait("identical")
-        assert 0 < copied(bench) - before <= 512
+        # Before the line is known to be cut, a copying over it may begin and be overtaken too.
+        begun = [
+            row["tracks"] for row in bench.a.events("copy-progress") if row["phase"] == "begun"
+        ]
+        assert all(0 < tracks <= 512 for tracks in begun[1:])
+        assert 0 < copied(bench) - before <= sum(begun[1:])
         load.verify()
         bench.finish()
 
