@@ -70,7 +70,7 @@ class SiteRuntime:
         self._workers = Workers(self._loop)
         self._stop_signal = False
         self._store = self.open_store(config.nvs)
-        self._warming = Warming(self._store.fileno(), RING_START, self._store.size_bytes)
+        self._warming: Warming | None = None
         self._carrier = Carrier(self._store, self._workers)
         self._closers: list[Callable[[], None]] = [self._store.close]
         self._lines: dict[str, LineEnd] = {}
@@ -104,7 +104,7 @@ class SiteRuntime:
             device.name: disk.size_bytes
             for device, disk in zip(self.config.devices.values(), self._carrier.disks, strict=True)
         }
-        self._workers.worker("nvs-warm")(self._warming.run, _warmed)
+        self._warm()
         superblock = self._store.load()
         self._captures = Captures(self.config.name, self.config.links)
         self._closers.append(self._captures.close)
@@ -148,6 +148,12 @@ class SiteRuntime:
         ready = {"event": "ready", "site": self.config.name, "pid": os.getpid()}
         sys.stdout.buffer.write(json.dumps(ready).encode() + b"\n")
         sys.stdout.buffer.flush()
+
+    def _warm(self) -> None:
+        store = self._store
+        if store.battery:
+            self._warming = Warming(store.fileno(), RING_START, store.size_bytes)
+            self._workers.worker("nvs-warm")(self._warming.run, _warmed)
 
     def _recover(self, body: dict[str, Any] | None, lost_body: dict[str, Any] | None) -> None:
         processor = self.processor
@@ -320,7 +326,8 @@ class SiteRuntime:
 
     def close(self) -> None:
         """Give everything back."""
-        self._warming.stop()
+        if self._warming is not None:
+            self._warming.stop()
         self._workers.close()
         for closer in reversed(self._closers):
             closer()

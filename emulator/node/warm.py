@@ -3,6 +3,8 @@
 A store is memory that is there. A file is not: the kernel makes room for each of its pages when
 it is first written, which costs several times as much as writing a page that is there already.
 So the pages are brought in once, at the start, beside everything else and at the lowest priority.
+
+Only where a write counts once it is in memory: beside an fdatasync nobody would feel it.
 """
 
 import contextlib
@@ -25,8 +27,8 @@ class Warming:
     """The pages of an open file, brought into memory in order, until stopped."""
 
     def __init__(self, file: int, start: int, end: int) -> None:
-        """`start` is a multiple of the page size; `end` is the file's."""
-        self._file = os.dup(file)
+        """`start` is a multiple of the page size; `end` is the file's, which stays open."""
+        self._file = file
         self._start = start
         self._end = min(end, start + spare_bytes() // SPARE_SHARE)
         self._stopped = threading.Event()
@@ -34,17 +36,14 @@ class Warming:
 
     def run(self) -> None:
         """Bring in every page; what the kernel cannot do is left to the first write."""
-        try:
-            with contextlib.suppress(OSError):
-                # On Linux this is the priority of the calling thread alone.
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-            for at in range(self._start, self._end, PIECE_BYTES):
-                size = min(PIECE_BYTES, self._end - at)
-                if self._stopped.is_set() or not _bring_in(self._file, at, size):
-                    return
-                self.warmed_bytes += size
-        finally:
-            os.close(self._file)
+        with contextlib.suppress(OSError):
+            # On Linux this is the priority of the calling thread alone.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        for at in range(self._start, self._end, PIECE_BYTES):
+            size = min(PIECE_BYTES, self._end - at)
+            if self._stopped.is_set() or not _bring_in(self._file, at, size):
+                return
+            self.warmed_bytes += size
 
     def stop(self) -> None:
         """Let `run` return soon."""
