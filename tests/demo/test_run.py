@@ -102,7 +102,8 @@ def _tamper(evidence):
     folder.capture.write_bytes(capture[:-1])
     assert "the capture decodes and its history has no gap" in failed(evidence)
     half = len(capture) // 2
-    folder.capture.write_bytes(capture[:half] + bytes(64) + capture[half + 64 :])
+    other = bytes(byte ^ 0xFF for byte in capture[half : half + 64])  # zeros may lie there
+    folder.capture.write_bytes(capture[:half] + other + capture[half + 64 :])
     assert failed(evidence)
     folder.capture.write_bytes(capture)
 
