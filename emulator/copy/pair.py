@@ -381,7 +381,7 @@ class Pair:
         if group.role is not Role.PRIMARY:
             raise UnavailableError(f"this site is not the primary of {group.name}; ask there")
         group.suspended = True
-        self.primary.link_lost("suspended by the operator")
+        self.primary.link_lost("suspended by order")
         self.services.save_soon()
 
     def resume(self) -> None:
@@ -391,7 +391,7 @@ class Pair:
             raise UnavailableError(f"this site is not the primary of {group.name}; ask there")
         group.suspended = False
         self.services.save_soon()
-        self.services.link_refuse(group.link, "resumed by the operator")
+        self.services.link_refuse(group.link, "resumed by order")
 
     def _send(self, kind: RecordKind, parts: list[Any]) -> None:
         group = self.group

@@ -50,7 +50,7 @@ class Standing:
             # How it stood before this link says nothing; an operator's order does.
             if not group.suspended:
                 return
-            said = (PairState.SUSPENDED, "suspended by the operator at the primary")
+            said = (PairState.SUSPENDED, "suspended by order at the primary")
             if said == self._said:
                 return
         if group.services.link_room_bytes(group.link) <= 0:
