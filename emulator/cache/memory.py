@@ -11,6 +11,9 @@ from emulator.channel.blocks import TRACK_BYTES
 IMAGE_BYTES = (TRACK_BYTES + 33 + 8 + 15) // 16 * 16
 TRACKS_MIN = 64
 
+# Of the memory for a cache, what the heap loses between images that come and go.
+HOLES_SHARE = 16
+
 _NAME_BYTES = 32
 _TABLE_BYTES = 104
 _DEQUE_ENTRY_BYTES = 9
@@ -59,9 +62,10 @@ def directory_bytes(tracks: int) -> int:
 def tracks_within(size_bytes: int) -> int:
     """Return how many tracks may be held so that everything takes at most `size_bytes`.
 
-    >>> tracks_within(64 << 20) * 4096 / (64 << 20) > 0.8
+    >>> tracks_within(64 << 20) * 4096 / (64 << 20) > 0.75
     True
     """
+    size_bytes -= size_bytes // HOLES_SHARE
     low, high = TRACKS_MIN, max(TRACKS_MIN, size_bytes // IMAGE_BYTES)
     while low < high:
         middle = (low + high + 1) // 2
