@@ -11,7 +11,8 @@ from emulator.channel.blocks import TRACK_BYTES
 IMAGE_BYTES = (TRACK_BYTES + 33 + 8 + 15) // 16 * 16
 TRACKS_MIN = 64
 
-# Of the memory for a cache, what the heap loses between images that come and go.
+# Kept back of the memory for a cache: after 2 GiB of writes a site held more than all that is
+# counted here, which looks like holes of the heap between images that come and go.
 HOLES_SHARE = 16
 
 _NAME_BYTES = 32
