@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
 from emulator.copy.batch import Batch
+from emulator.copy.copied import Copied
 from emulator.copy.dirty_map import DirtyMap
 from emulator.copy.entries import HOST_ENTRY
 from emulator.copy.exposure import Exposure
@@ -85,9 +86,9 @@ class Group:
         self.state = PairState.WAITING
         self.reason = "never connected"
         self.lineage: list[Generation] = []
-        self.csn = 0
-        self.durable_csn = 0
+        self.csn = self.durable_csn = 0
         self.consistent = True
+        self.copied = Copied()
         self.copy_number = 0
         """Names one copying from the dirty map; 0 when none is under way."""
         self.map_mode = False

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from emulator.copy.copied import CopiedUpTo
 from emulator.copy.group import Group
 from emulator.copy.lineage import Position, decode_lineage, encode_lineage
 from emulator.copy.map_bases import MapBases
@@ -19,6 +20,8 @@ def to_superblock(group: Group) -> dict[str, Any]:
         "csn": group.durable_csn,
         "consistent": group.consistent,
         "copy_number": group.copy_number,
+        "copied_here": list(group.copied.here),
+        "copied_there": list(group.copied.there),
         "map_mode": group.map_mode,
         "map_bases": group.map_bases.text(),
         "suspended": group.suspended,
@@ -34,6 +37,8 @@ def from_superblock(group: Group, saved: dict[str, Any]) -> None:
     group.csn = group.durable_csn = saved["csn"]
     group.consistent = saved["consistent"]
     group.copy_number = saved["copy_number"]
+    group.copied.here = CopiedUpTo(*saved.get("copied_here", ()))
+    group.copied.there = CopiedUpTo(*saved.get("copied_there", ()))
     group.map_mode = saved["map_mode"]
     group.map_bases = MapBases(saved.get("map_bases", ""))
     group.suspended = saved["suspended"]

@@ -6,6 +6,7 @@ A text that does not parse, or lacks a field, raises PeerError; nothing of it is
 import json
 from typing import Any, NamedTuple
 
+from emulator.copy.copied import CopiedUpTo
 from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
 from emulator.errors import PeerError
 from emulator.wire.checksum import CHAIN_BYTES, Buffer
@@ -24,6 +25,7 @@ class PeerPosition(NamedTuple):
     position: Position
     consistent: bool
     copy_number: int
+    copied: CopiedUpTo
     volumes: list[tuple[str, int]]
     epoch_tracks: int
     stopped: str
@@ -78,6 +80,8 @@ def encode_position(said: PeerPosition) -> list[Buffer]:
         chain=said.position.chain.hex(),
         consistent=said.consistent,
         copy=said.copy_number,
+        copied_copy=said.copied.copy_number,
+        copied_record=said.copied.record,
         volumes=said.volumes,
         epoch_tracks=said.epoch_tracks,
         stopped=said.stopped,
@@ -99,6 +103,7 @@ def decode_position(data: Buffer) -> PeerPosition:
         Position(number(fields, "generation"), number(fields, "csn"), chain(fields)),
         bool(fields.get("consistent")),
         number(fields, "copy"),
+        CopiedUpTo(number(fields, "copied_copy"), number(fields, "copied_record")),
         volumes,
         number(fields, "epoch_tracks"),
         str(fields.get("stopped", "")),

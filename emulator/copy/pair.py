@@ -112,6 +112,7 @@ class Pair:
             position,
             group.consistent,
             group.copy_number,
+            group.copied.here,
             [(volume.name, volume.size_bytes) for volume in group.volumes],
             self.services.epoch_tracks_max,
             group.stopped,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
+from emulator.copy.copied import CopiedUpTo
 from emulator.copy.group import Group
 from emulator.copy.lineage import Ancestry, encode_lineage
 from emulator.copy.map_bases import MapBases
@@ -102,6 +103,9 @@ class Primary:
         if verdict not in _CAN_COPY:
             self._refuse(verdict, peer)
             return
+        lost = not peer.copied.covers(group.copied.there)
+        if lost:
+            verdict = Ancestry.EMPTY
         self._fits = True
         stream.epoch_tracks_max = min(self.services.epoch_tracks_max, peer.epoch_tracks)
         mid_copy = not peer.consistent
@@ -114,6 +118,7 @@ class Primary:
                 self._copy_done()
             self._replay(peer)
         elif resumable and not group.map_mode:
+            self._copied_records = max(self._copied_records, peer.copied.record)
             stream.confirmed(peer.position.csn, peer.position.chain)
             stream.begin(deltas=False)
             group.signal(Signal.COPY_BEGUN, "copying goes on where it stopped")
@@ -129,7 +134,8 @@ class Primary:
                     and peer.position.csn >= stream.acked.csn
                 )
             )
-            yield from self._begin_copy(session, verdict, everything=not trusted)
+            why = "it has lost tracks that were copied to it" if lost else verdict.value
+            yield from self._begin_copy(session, why, everything=not trusted)
 
     def _replay(self, peer: PeerPosition) -> None:
         group, stream = self.group, self.group.stream
@@ -155,7 +161,7 @@ class Primary:
 
     # Copying from the dirty map.
 
-    def _begin_copy(self, session: int, verdict: Ancestry, *, everything: bool) -> Step:
+    def _begin_copy(self, session: int, why: str, *, everything: bool) -> Step:
         group, stream = self.group, self.group.stream
         if group.hollow:
             group.signal(
@@ -179,6 +185,7 @@ class Primary:
         stream.restart_at(position)
         group.map_mode = False
         group.copy_number = self.services.fresh_number() | 1
+        self._copied_records = self._confirmed = 0
         self._pinned_lsn = self.services.journal.tail_lsn
         yield Saved()
         self._pinned_lsn = None
@@ -195,7 +202,7 @@ class Primary:
             chain=position.chain.hex(),
         )
         stream.begin(deltas=False)
-        group.signal(Signal.COPY_BEGUN, f"{verdict.value}: copying {dirty} tracks")
+        group.signal(Signal.COPY_BEGUN, f"{why}: copying {dirty} tracks")
         self.services.emit(CopyProgress(group.name, "begun", dirty, position.csn))
         yield from self._copy(session)
 
@@ -282,6 +289,9 @@ class Primary:
             return
         if self._base:
             self._forget_bases()
+            if group.copied.there.copy_number != self._base:
+                # Only now: until it has begun this copying, the one before is what it may lose.
+                group.copied.there = CopiedUpTo(self._base)
         stream.applied_csn = max(stream.applied_csn, number(fields, "applied"))
         group.exposure.forget(stream.acked.csn)
         self._confirmed = number(fields, "copied")
@@ -303,6 +313,7 @@ class Primary:
         ]:
             for volume, bit in self._unconfirmed.pop(record).bits:
                 group.maps[volume].clear(bit)
+            group.copied.there = CopiedUpTo(group.copy_number, record)
         return len(self._unconfirmed)
 
     def _forget_bases(self) -> None:
@@ -355,7 +366,7 @@ class Primary:
         if session != self._session or self.peer is None or group.suspended or refused:
             return
         if self._fits:
-            yield from self._begin_copy(session, Ancestry.TRIMMED, everything=False)
+            yield from self._begin_copy(session, Ancestry.TRIMMED.value, everything=False)
         else:
             yield from self._negotiate(self.peer, session)
 

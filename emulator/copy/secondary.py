@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.copied import CopiedUpTo
 from emulator.copy.group import Group
 from emulator.copy.incoming import Incoming, Pieces, StopApplyError, check_order
 from emulator.copy.lineage import Generation, Position, decode_lineage
@@ -44,6 +45,7 @@ class _Durable(NamedTuple):
     position: Position | None
     """The position after the epoch that these pieces complete; None for copied tracks."""
     copied: int
+    """Number of the record of copied tracks; 0 for an epoch."""
 
 
 class Secondary:
@@ -66,7 +68,6 @@ class Secondary:
         self._position = group.stream.acked
         """Journalled, not necessarily durable."""
         self._base = 0
-        self._copied = 0
         self._copy_end_csn: int | None = None
         self._copy_end_lsn = 0
         """Where the last of the copied tracks lies in the journal."""
@@ -83,7 +84,6 @@ class Secondary:
         self._session += 1
         self._drop_queue()
         self._base = 0
-        self._copied = 0
         self._copy_end_csn = None
         self._said = ()
         self._position = self.group.stream.acked
@@ -271,8 +271,19 @@ class Secondary:
                     keys = [key for key, _start, _data in waiting.pieces]
                     self.group.audit.applied(self.group, csn_first, keys)
             else:
-                self._copied = waiting.copied
+                self._copied_up_to(waiting.copied)
             self._maybe_consistent()
+
+    def note_copied(self) -> None:
+        """Count what is durable of copied tracks, before the count is saved."""
+        durable_lsn = self.services.journal.durable_lsn
+        for waiting in self._durable:
+            if waiting.position is None and waiting.end_lsn <= durable_lsn:
+                self._copied_up_to(waiting.copied)
+
+    def _copied_up_to(self, record: int) -> None:
+        group = self.group
+        group.copied.here = group.copied.here._replace(record=record)
 
     def _follow(self, position: Position) -> None:
         """Take over the primary's history when its newest generation begins here."""
@@ -295,6 +306,7 @@ class Secondary:
         group.lineage = lineage
         group.consistent = False
         group.copy_number = copy_number
+        group.copied.here = CopiedUpTo(copy_number)
         group.stream.restart_at(position)
         group.csn = group.durable_csn = position.csn
         self._position = position
@@ -366,7 +378,8 @@ class Secondary:
         """Confirm what is durable and applied, if that has changed."""
         group = self.group
         position = group.stream.acked
-        said = (position, self._copied, self._copy_said, self._base)
+        copied = group.copied.here.record
+        said = (position, copied, self._copy_said, self._base)
         if said == self._said or self.services.link_room_bytes(group.link) <= 0:
             return
         self._said = said
@@ -380,7 +393,7 @@ class Secondary:
                 csn=position.csn,
                 chain=position.chain.hex(),
                 applied=position.csn,
-                copied=self._copied,
+                copied=copied,
                 copy=self._copy_said,
             ),
         )

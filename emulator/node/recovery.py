@@ -192,6 +192,9 @@ class Replay:
             head = decode_head(entry.payload)
             pieces = self._pieces(entry.payload, RECORD_HEAD_BYTES, head.changes)
             # The cache takes tracks in the order of lsns: an epoch that has begun comes later.
+            if entry.head.lsn >= self._durable_lsn:
+                # The superblock counts what was durable when it was written.
+                group.copied.here = group.copied.here._replace(record=head.csn_first)
             staged = self._staged.get(group.number)
             yield from self._apply(group, pieces, staged[0][0] if staged else entry.head.lsn)
 

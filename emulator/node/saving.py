@@ -64,6 +64,8 @@ class Saving:
         processor = self._processor
         journal = processor.journal
         trim_lsn = self.trim_candidate()
+        for pair in processor.pairs.values():
+            pair.secondary.note_copied()
         for group in processor.groups.values():
             group.through.reached(
                 processor.destage.needed_lsn([place.site_index for place in group.volumes])

@@ -7,7 +7,7 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.copy.entries import HOST_ENTRY
 from emulator.nvs.areas import RING_START
 from emulator.nvs.journal import HEAD_BYTES, EntryKind, entry_bytes, unpack_head
-from emulator.record.changes import RECORD_HEAD_BYTES, Extent, decode_changes, decode_head
+from emulator.record.changes import Extent, decode_changes
 from rig.faults.storage import Piece
 from rig.sim.history import Change
 
@@ -36,17 +36,6 @@ def seen_entries(pieces: Sequence[Piece]) -> list[Seen]:
             found.append(Seen(head.kind, head.lineage, head.csn, payload))
             at += entry_bytes(head.length)
     return found
-
-
-def copied_tracks(payload: bytes) -> set[tuple[int, int]]:
-    """Return which tracks (volume, track) lie in an entry of copied ones."""
-    count = decode_head(payload).changes
-    return {
-        (change.volume, change.track + step)
-        for change in decode_changes(memoryview(payload)[RECORD_HEAD_BYTES:], count)
-        if isinstance(change, Extent)
-        for step in range(max(1, change.tracks))
-    }
 
 
 def host_changes(seen: Seen, sizes: Sequence[int]) -> tuple[int, list[Change]]:

@@ -19,13 +19,12 @@ from emulator.nvs.areas import (
     decode_superblock,
     encode_superblock,
 )
-from emulator.nvs.journal import HEAD_BYTES, EntryKind
+from emulator.nvs.journal import HEAD_BYTES
 from emulator.nvs.recovery import Entry, Recovery
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Drawn, Plan
 from rig.faults.storage import AFTER, BEFORE, DURING, Piece, crash_figures, torn
 from rig.sim.config import SiteHardware
-from rig.sim.entries import copied_tracks
 from rig.sim.scheduler import Scheduler
 
 FRAGILE_BYTES = 32
@@ -70,8 +69,6 @@ class SimulatedNvs:
         """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
         self.damaged: list[Piece] = []
         """What lay where something was lost or has rotted since the last start."""
-        self.lost_tracks: set[tuple[int, int]] = set()
-        """(volume, track) of copied tracks that lay in the lost end: they have no csn to tell."""
         self.rotten = False
         self._scheduler = scheduler
         self._dice = Random(f"{seed}/nvs.{site}")
@@ -172,8 +169,6 @@ class SimulatedNvs:
         """Lose the newest entries of the journal, as memory does when its battery fails."""
         for entry in self._entries()[-entries:]:
             self._damage(entry.head.lsn % self.ring_bytes, bytes(HEAD_BYTES))
-            if entry.head.kind == EntryKind.COPIED:
-                self.lost_tracks |= copied_tracks(entry.payload)
 
     def rot(self, pattern: int) -> None:
         """Flip a bit of an entry that later entries prove to have been durable."""
@@ -195,7 +190,6 @@ class SimulatedNvs:
     def forget_damage(self) -> None:
         """Go on with what is there."""
         self.damaged.clear()
-        self.lost_tracks.clear()
         self.rotten = False
 
     def _damage(self, place: int, data: bytes) -> None:

@@ -97,7 +97,6 @@ class Watch(Promises):
         """A site goes on although its journal is not what it was (W3, P6 of the faults)."""
         group = site.group
         rotten = site.nvs.rotten
-        self.unknown |= site.nvs.lost_tracks
         site.nvs.forget_damage()
         if rotten:
             # It got the entry from the other site, or nobody needed it: all promises hold.

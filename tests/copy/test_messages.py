@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.copy.copied import CopiedUpTo
 from emulator.copy.lineage import Generation, Position
 from emulator.copy.messages import (
     TEXT_BYTES_MAX,
@@ -32,6 +33,7 @@ positions = st.builds(
     st.builds(Position, numbers, numbers, chains),
     st.booleans(),
     numbers,
+    st.builds(CopiedUpTo, numbers, numbers),
     st.lists(st.tuples(st.text(max_size=9), numbers), max_size=3),
     numbers,
     st.text(max_size=20),
@@ -51,6 +53,7 @@ FIELDS = json.loads(
                 Position(1, 5, CHAIN_NONE),
                 True,
                 0,
+                CopiedUpTo(7, 3),
                 [("vol0", 4096)],
                 100,
                 "",
@@ -88,7 +91,19 @@ def test_a_position_with_one_wrong_field_is_read_or_the_peers_fault(field, value
 
 @pytest.mark.parametrize(
     "field",
-    ["group", "role", "lineage", "generation", "csn", "chain", "copy", "volumes", "epoch_tracks"],
+    [
+        "group",
+        "role",
+        "lineage",
+        "generation",
+        "csn",
+        "chain",
+        "copy",
+        "copied_copy",
+        "copied_record",
+        "volumes",
+        "epoch_tracks",
+    ],
 )
 def test_a_position_that_lacks_a_field_is_the_peers_fault(field):
     data = json.dumps({name: value for name, value in FIELDS.items() if name != field}).encode()
