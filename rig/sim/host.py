@@ -83,6 +83,9 @@ class Host:
             wait_ns = max(wait_ns, RETRY_NS)
         elif site.pacing():
             wait_ns = max(wait_ns, PACED_NS)
+        elif self._only_reads():
+            # On a slow disk, one who went on reading would never be done.
+            pass
         elif len(self._under_way) < self.config.outstanding:
             operation = self._choose()
             if operation is not None:
@@ -93,6 +96,12 @@ class Host:
             self._full = min(self._full + 1, FULL_MAX)
             wait_ns <<= self._full
         self._scheduler.after(wait_ns, self._step)
+
+    def _only_reads(self) -> bool:
+        """Return whether all writes are answered, and some reads are not."""
+        return not (self.writes_left or self._again) and all(
+            operation.data is None for operation in self._under_way
+        )
 
     def _choose(self) -> Operation | None:
         if self._again:
@@ -283,18 +292,8 @@ class Host:
 
     def _asked_for(self, site_name: str, change: Change) -> list[Operation]:
         """Return the writes under way that a change may be of."""
-        size = len(change.data)
-        candidates: list[Operation] = []
-        for operation in (*self._under_way, *self._failed):
-            data = operation.data
-            if data is None or operation.site.name != site_name:
-                continue
-            begin = change.offset - operation.offset
-            if (
-                operation.volume == change.volume
-                and begin >= 0
-                and begin + size <= operation.length
-                and data[begin : begin + size] == change.data
-            ):
-                candidates.append(operation)
-        return candidates
+        return [
+            operation
+            for operation in (*self._under_way, *self._failed)
+            if operation.site.name == site_name and operation.writes(change)
+        ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from emulator.channel.blocks import Outcome
-    from rig.sim.history import Images
+    from rig.sim.history import Change, Images
     from rig.sim.host import Host
 
 
@@ -77,6 +77,16 @@ class Operation:
             volume == self.volume
             and offset < self.offset + self.length
             and self.offset < offset + length
+        )
+
+    def writes(self, change: Change) -> bool:
+        """Return whether a change of a journal may be a part of what this writes."""
+        begin, size = change.offset - self.offset, len(change.data)
+        return (
+            self.data is not None
+            and self.volume == change.volume
+            and 0 <= begin <= self.length - size
+            and self.data[begin : begin + size] == change.data
         )
 
     def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:

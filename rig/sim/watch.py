@@ -7,6 +7,7 @@ with the rule's letter.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import xxhash
@@ -48,6 +49,8 @@ class Watch(Promises):
         self.compared_images = 0
         self.disk_failures: dict[str, int] = {}
         self._epochs: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}
+        self._said_stopped: dict[str, set[str]] = defaultdict(set)
+        """Why each site has told the other one that it takes no records."""
 
     # Starts and deaths.
 
@@ -148,7 +151,10 @@ class Watch(Promises):
             if site.group.consistent or fields["base"] == site.group.copy_number:
                 self.reported(site, site.group.stream.acked.generation, fields["csn"])
         elif kind == RecordKind.POSITION and site.group.role is not Role.PRIMARY:
-            position = decode_position(b"".join(parts)).position
+            said = decode_position(b"".join(parts))
+            if said.stopped:
+                self._said_stopped[site.name].add(said.stopped)
+            position = said.position
             self.reported(site, position.generation, position.csn)
 
     def _has_deltas(self, changes: int, parts: Sequence[Buffer]) -> bool:
@@ -208,11 +214,13 @@ class Watch(Promises):
         if not (self.forced or self.tail_losses or self._spoilt()):
             raise Violation("R5", f"{site.name} refuses its peer: {reason}")
         other = self.other(site)
+        # It may have been started again since it said that it takes no more records.
+        told = any(reason.endswith(said) for said in self._said_stopped[other.name])
         if (
             site.group.role is Role.PRIMARY
             and other.ready
             and not other.group.consistent
-            and not other.group.stopped
+            and not told
         ):
             raise Violation("R5", f"{site.name} refuses a copy that never ended: {reason}")
 
