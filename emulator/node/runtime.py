@@ -313,7 +313,16 @@ class SiteRuntime:
             if destage.broken_devices() or (late and destage.refusing_devices()):
                 return _EXIT_DEVICE
             self._turn(0.005)
+        self._save_last()
         return 0 if guard.stop is None and not guard.is_lost else _EXIT_DEVICE
+
+    def _save_last(self) -> None:
+        """Have the superblock say that everything is on the disks: the next start replays none."""
+        guard = self.processor.guard
+        saved: list[bool] = []
+        self.processor.save_soon(lambda: saved.append(True))
+        while not (saved or guard.is_lost) and guard.stop is None:
+            self._turn(0.005)
 
     def _sent(self) -> bool:
         """Return whether every copy that can be reached has everything."""

@@ -40,3 +40,17 @@ def test_the_command_line_tells_a_site_of_its_battery(two_sites):
     assert "battery failed" in run(*command[:-2], "status", "A", "--bench", bench.path)
     assert "is good" in run(*command, "restored", "--bench", bench.path)
     run(*command, "flat", "--bench", bench.path, status=2)
+
+
+def test_a_start_after_an_orderly_stop_has_nothing_to_replay(two_sites):
+    bench = two_sites()
+    bench.start()
+    bench.wait("duplex")
+    with connect_nbd(bench.a.uri) as volume:
+        volume.write(MIB, random.Random(2).randbytes(MIB))
+    bench.stop()
+    bench.start()
+    for site in (bench.a, bench.b):
+        found = site.events("recovered")[-1]
+        assert (found["entries"], found["bytes"]) == (0, 0), site.name
+    bench.finish()
