@@ -29,7 +29,7 @@ class Disk(Protocol):
         """Return exactly `length` bytes from `offset` on."""
 
     def write(self, runs: Runs) -> None:
-        """Write every run whole, in the order given."""
+        """Write every run whole; runs that touch the same bytes need calls of their own."""
 
     def zero(self, offset: int, length: int) -> None:
         """Make a range read as zeros, and give its space back where the disk can."""

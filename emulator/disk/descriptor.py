@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 
 from emulator.disk.base import Runs, check_range, check_writable, disk_errors, merged
+from emulator.disk.many_writes import ManyWrites
 from emulator.errors import DeviceError
 
 IOV_MAX = 1024  # what Linux takes in one call (UIO_MAXIOV); POSIX promises less and none use it
@@ -25,6 +26,7 @@ class DescriptorDisk:
         self.size_bytes = size_bytes
         self._descriptor = descriptor
         self._writable = writable
+        self._many = ManyWrites(descriptor)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset` on."""
@@ -45,10 +47,11 @@ class DescriptorDisk:
             return b"".join(parts)
 
     def write(self, runs: Runs) -> None:
-        """Write every run whole, in the order given."""
+        """Write every run whole; runs that touch the same bytes need calls of their own."""
         check_writable(self.uri, writable=self._writable)
         for offset, buffers in runs:
             check_range(self, offset, sum(map(len, buffers)))
+        for offset, buffers in self._many.write(runs):
             at = offset
             for first in range(0, len(buffers), IOV_MAX):
                 at = self._write_piece(at, buffers[first : first + IOV_MAX])
@@ -96,6 +99,7 @@ class DescriptorDisk:
     def close(self) -> None:
         """Let go of the file; closing twice does nothing."""
         if self._descriptor >= 0:
+            self._many.close()
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -208,6 +208,9 @@ class Destage:
             if over > 0:
                 images[-1] = images[-1][: TRACK_BYTES - over]
             runs.append((offset, images))
+        if sums is not None and not self.without_journal:
+            # What lies between has its contents in the journal as long as it is not on the disk.
+            pieces = sums.joined(pieces)
         self.runs += len(runs) + len(zeros)
         verify = self._verify[device]
         return DiskWrite(number, device, list(runs), zeros, pieces, verify, self.without_journal)

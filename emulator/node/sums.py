@@ -17,6 +17,8 @@ _VERSION_MASK = 0xFFFFFFFF
 # The table is loaded by pages of so many entries; only those that were looked at take memory.
 PAGE_ENTRIES = 512
 PAGE_BYTES = PAGE_ENTRIES * ENTRY.size
+# Pieces of the table no further apart are written as one: a call costs more than that many bytes.
+NEAR_BYTES = PAGE_BYTES
 
 
 def track_sum(track: int, version: int, image: Buffer) -> int:
@@ -52,6 +54,25 @@ class TrackSums:
             at = number % PAGE_ENTRIES * ENTRY.size
             self._page(number)[at : at + ENTRY.size] = entry
         return b"".join(entries)
+
+    def joined(self, pieces: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Return pieces of the table, in rising order, with what lies between near ones."""
+        spans: list[tuple[int, int]] = []
+        for offset, piece in pieces:
+            start = offset
+            if spans and 0 <= offset - spans[-1][1] <= NEAR_BYTES:
+                start = spans.pop()[0]
+            spans.append((start, offset + len(piece)))
+        return [(start, self._table(start, end)) for start, end in spans]
+
+    def _table(self, at: int, end: int) -> bytes:
+        """Return bytes of the table as they are now."""
+        found = bytearray()
+        while at < end:
+            page, start = self._page(at // ENTRY.size), at % PAGE_BYTES
+            found += page[start : start + end - at]
+            at += PAGE_BYTES - start
+        return bytes(found)
 
     def _page(self, track: int) -> bytearray:
         number = track // PAGE_ENTRIES

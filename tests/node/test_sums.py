@@ -49,3 +49,17 @@ def test_the_pieces_make_the_table_that_a_restart_reads():
 
 def test_a_version_is_never_the_one_that_says_unknown():
     assert sums(version=0xFFFFFFFF).next_version() == 1
+
+
+def test_near_pieces_are_joined_with_what_the_table_has_between_them():
+    found = sums()
+    table = bytearray(4 * PAGE_BYTES)
+    pieces = []
+    for track in (1, 3, PAGE_ENTRIES - 1, PAGE_ENTRIES, 3 * PAGE_ENTRIES):
+        pieces.append((track * ENTRY.size, found.write(track, [bytes([track % 251]) * 4096])))
+        table[pieces[-1][0] : pieces[-1][0] + ENTRY.size] = pieces[-1][1]
+    joined = found.joined(pieces)
+    assert [offset for offset, _piece in joined] == [ENTRY.size, 3 * PAGE_BYTES]
+    for offset, piece in joined:
+        assert table[offset : offset + len(piece)] == piece
+    assert sum(len(piece) for _offset, piece in joined) == (PAGE_ENTRIES + 1) * ENTRY.size
