@@ -10,11 +10,11 @@ CKD devices as on any other (C7), and one `write` is one csn, applied whole.
 
 Images never carry what lies behind the end marker. An empty formatted track (home address, R0, end
 marker) is a slot of zeros, which is what a new volume has everywhere. Pure: whoever asks is a
-`Requester` and is told by its own cookie, perhaps before the call returns. Leaves channel programs,
+`Requester` and is told by its own cookie, perhaps during the call. Leaves channel programs,
 reservations and the ownership of the device to the front ends.
 
-All that is asked of one track is done in the order of the calls: a write that waits (for the
-disk, or for room in the journal) holds back later reads and writes of its track, and no other's.
+All that is asked of one track is done in the order of the calls: a write that waits (for disk or
+journal) holds back later reads and writes of its track, and no other's.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from typing import NamedTuple
 from emulator.channel.blocks import TRACK_BYTES, BlockVolume, Outcome, Requester
 from emulator.channel.geometry import Geometry
 from emulator.channel.track_image import END_MARKER, BadTrackError, build
-from emulator.channel.track_walk import is_contents, used_bytes
+from emulator.channel.track_walk import is_contents, is_whole, used_bytes
 from emulator.errors import MisuseError
 from emulator.events import DiskFailed, Event
 
@@ -117,8 +117,8 @@ class TrackStore:
     def write(self, track: int, offset: int, data: bytes, who: Requester, cookie: int) -> None:
         """Accept `data` at `offset` of the track image: one change, complete as the group says.
 
-        When `data` brings a new end marker, everything behind that is gone. What would not be a
-        track of this device afterwards is refused as BAD_TRACK and changes nothing.
+        A new end marker in `data` ends the track there. What would be no track of this device
+        afterwards is refused as BAD_TRACK; a damaged track can only be replaced whole.
         """
         request = _Write(track, offset, data, who, cookie)
         if not 0 <= track < self.tracks:
@@ -148,7 +148,8 @@ class TrackStore:
             request.who.completed(request.cookie, outcome, [])
         else:
             request = self._bases.pop(cookie)
-            if outcome is not Outcome.DONE:
+            replaces = outcome is Outcome.DAMAGED and self._is_whole(request)
+            if outcome is not Outcome.DONE and not replaces:
                 request.who.completed(request.cookie, outcome, [])
             elif not self._accept(request, b"".join(data)):
                 return
@@ -208,8 +209,7 @@ class TrackStore:
 
     def _write(self, request: _Write) -> bool:
         """Go on with a write as far as it goes; False if its track must wait for it."""
-        self._number += 1
-        number = self._number
+        number = self._number = self._number + 1
         self._bases[number] = request
         pieces = self._slot(request.track, number)
         if pieces is not None:
@@ -257,7 +257,13 @@ class TrackStore:
                 f"{len(data)} bytes do not fit in the {self.geometry.image_bytes} of a track",
             )
         start = offset
-        blank = not used_bytes(old, self.geometry, track)
+        try:
+            blank = not used_bytes(old, self.geometry, track)
+        except BadTrackError:
+            if not self._is_whole(request):
+                raise
+            filled = stop + -stop % TRACK_BYTES
+            return 0, data.ljust(filled, _ZERO), (self._slot_bytes - filled) // TRACK_BYTES
         if not blank and is_contents(old, offset, stop):
             # The commonest change by far: what it leaves is as much a track as before.
             if stop - start <= EXACT_BYTES_MAX:
@@ -285,6 +291,9 @@ class TrackStore:
         # Behind a new end marker pages are told to be zero, not sent as bytes.
         filled = min(max(start, used + -used % TRACK_BYTES), stop)
         return start, new[start:filled], (stop - filled) // TRACK_BYTES
+
+    def _is_whole(self, request: _Write) -> bool:
+        return request.offset == 0 and is_whole(request.data, self.geometry, request.track)
 
     def _tell(self, track: int) -> None:
         for changed in self._watchers:

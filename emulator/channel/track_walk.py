@@ -7,7 +7,7 @@ there is anything to say.
 import struct
 
 from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
-from emulator.channel.track_image import END_MARKER, check
+from emulator.channel.track_image import END_MARKER, BadTrackError, check
 
 _HOME_ADDRESS = struct.Struct(">BHH")
 _ZERO_HEAD = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
@@ -45,3 +45,11 @@ def used_bytes(slot: bytes, geometry: Geometry, track: int) -> int:
                 return offset + COUNT_BYTES
             offset += COUNT_BYTES + count[5] + (count[6] << 8) + count[7]
     return check(slot, geometry, track)
+
+
+def is_whole(image: bytes, geometry: Geometry, track: int) -> bool:
+    """Return whether bytes are a whole track, from its home address to its end marker."""
+    try:
+        return used_bytes(image, geometry, track) == len(image)
+    except BadTrackError:
+        return False

@@ -74,6 +74,11 @@ def format_tracks(
     ] = 1,
     length: Annotated[int, typer.Option(min=0, max=65535, help="Bytes of data of each.")] = 4096,
     key: Annotated[int, typer.Option(min=0, max=255, help="Bytes of key of each.")] = 0,
+    *,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="From the home address on, which a damaged track needs."),
+    ] = False,
 ) -> None:
     """Write tracks of a count-key-data device anew; what they held is gone."""
     from emulator.channel.track_image import NewRecord
@@ -88,8 +93,8 @@ def format_tracks(
             raise BenchError(f"--tracks {tracks}: the last track lies before the first")
         contents = [NewRecord(n + 1, bytes(length), bytes(key)) for n in range(records)]
         begun = [
-            (divmod(number, heads), volume.start_format(divmod(number, heads), contents))
-            for number in numbers
+            (track, volume.start_format(track, contents, whole=whole))
+            for track in (divmod(number, heads) for number in numbers)
         ]
         for (cylinder, head), future in begun:
             volume.settle(future, f"format of track {cylinder}/{head}")

@@ -229,9 +229,11 @@ class TrackChannel:
         """Begin to write the data of records in place."""
         return self.device.start(update_records(self.volume, track, contents))
 
-    def start_format(self, track: Address, records: Sequence[NewRecord]) -> "Future[ChannelResult]":
-        """Begin to write a track anew behind its R0."""
-        return self.device.start(format_track(self.volume, track, records))
+    def start_format(
+        self, track: Address, records: Sequence[NewRecord], *, whole: bool = False
+    ) -> "Future[ChannelResult]":
+        """Begin to write a track anew behind its R0; with `whole`, from its home address on."""
+        return self.device.start(format_track(self.volume, track, records, whole=whole))
 
     def settle(self, future: "Future[ChannelResult]", what: str) -> ChannelResult:
         """Return a result that ended well; DeviceError with status and sense if it did not."""

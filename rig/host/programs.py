@@ -25,6 +25,7 @@ from emulator.channel.ccw import (
     TRANSFER_IN_CHANNEL,
     Ccw,
 )
+from emulator.channel.geometry import STANDARD_R0_DATA_BYTES
 from emulator.channel.orders import Order, order_parameters
 from emulator.channel.parameters import (
     Address,
@@ -45,6 +46,9 @@ READ_CKD = 0x1E
 WRITE_DATA = 0x05
 WRITE_UPDATE = 0x85
 WRITE_CKD = 0x1D
+WRITE_R0 = 0x15
+WRITE_HOME_ADDRESS = 0x19
+SET_FILE_MASK = 0x1F
 READ_CHARACTERISTICS = 0x64
 PERFORM_FUNCTION = 0x27
 READ_SUBSYSTEM_DATA = 0x3E
@@ -190,16 +194,27 @@ def update_records(
     return chain.program()
 
 
-def format_track(volume: Volume, track: Address, records: Sequence[NewRecord]) -> tuple[Ccw, ...]:
-    """Write a track anew behind its R0: what it had is gone."""
+def format_track(
+    volume: Volume, track: Address, records: Sequence[NewRecord], *, whole: bool = False
+) -> tuple[Ccw, ...]:
+    """Write a track anew behind its R0: what it had is gone.
+
+    With `whole` from its home address on, R0 as well, which a damaged track needs.
+    """
     chain = Chain()
     if volume.extended:
         chain.add(DEFINE_EXTENT, define_extent(track, track, mask=_MASK_ANY_WRITE))
-        chain.add(SEEK, seek(*track))
+    elif whole:
+        chain.add(SET_FILE_MASK, bytes((_MASK_ANY_WRITE,)))
+    chain.add(SEEK, seek(*track))
+    if whole:
+        home = struct.pack(">xHH", *track)
+        chain.add(WRITE_HOME_ADDRESS, home, flags=SUPPRESS_LENGTH)
+        r0 = count_field(*track, 0, 0, STANDARD_R0_DATA_BYTES)
+        chain.add(WRITE_R0, r0 + bytes(STANDARD_R0_DATA_BYTES))
+    else:
         search = chain.add(SEARCH_ID, search_id(*track, 0))
         chain.transfer(search)
-    else:
-        _find(chain, track, 0)
     for number, data, key in records:
         field = count_field(*track, number, len(key), len(data))
         chain.add(WRITE_CKD, field + key + data)

@@ -274,6 +274,19 @@ def test_an_update_inside_a_record_changes_those_bytes_alone(store, volume, host
     assert bytes(volume.contents[4 * SLOT : 5 * SLOT]) == canonical(wanted, SLOT)
 
 
+def test_a_corrupt_track_can_be_replaced_whole_and_in_no_other_way(store, volume, host):
+    volume.contents[SLOT : SLOT + 5] = b"\0\0\0\0\1"
+    volume.contents[SLOT + 50_000 : SLOT + 50_009] = b"left over"
+    new = image(1, NewRecord(1, b"n" * 100))
+    store.write(1, 5, new[5:], host, 3)
+    assert host.answers == [(3, Outcome.BAD_TRACK, [])]
+    store.write(1, 0, new, host, 4)
+    volume.settle()
+    assert host.answers[1:] == [(4, Outcome.DONE, [])]
+    assert bytes(volume.contents[SLOT : 2 * SLOT]) == new.ljust(SLOT, b"\0")
+    assert store.read(1, host, 5) == new
+
+
 @pytest.mark.parametrize(("offset", "data"), [(21 + 8 + 79, b"\xff\xff"), (21 + 6, b"\x7f\xff")])
 def test_an_update_that_reaches_a_count_field_is_looked_at(store, volume, host, offset, data):
     """It would move where the next record is looked for."""

@@ -66,6 +66,12 @@ def test_a_damaged_track_is_a_data_check(site: ChannelSite):
     assert found(site, FIRST).data == b"good" * 1000
     # On: nothing was made worse by looking.
     assert found(site, SECOND).sense == bad.sense
+    with connect_channel([site.uri("udp")]) as channel:
+        new = [NewRecord(1, b"new." * 1000)]
+        for whole, status in ((False, 0x0E), (True, 0x0C)):
+            program = format_track(SHAPE, SECOND, new, whole=whole)
+            assert channel.device().run(program).unit_status == status
+    assert found(site, SECOND).data == b"new." * 1000
     assert site.stop() == 0
 
 

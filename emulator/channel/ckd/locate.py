@@ -189,7 +189,7 @@ def _locate(run: CkdRun, data: bytes, operation: int) -> Waiting[None]:
         _check_trackset(run, data, cylinder * run.heads + head)
     if operation & OPERATION in _WRITE_OPERATIONS:
         run.check_writable()
-    yield from seek(run, cylinder, head)
+    yield from seek(run, cylinder, head, any_state=operation == FORMAT_WRITE | HOME)
     _orient(run, operation, data[8 : 8 + ID_BYTES])
     run.operation = operation
     run.auxiliary = auxiliary

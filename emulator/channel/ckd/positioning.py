@@ -49,9 +49,9 @@ def to_index(run: CkdRun) -> None:
     run.overflows = False
 
 
-def seek(run: CkdRun, cylinder: int, head: int) -> Waiting[None]:
-    """Move to a track of the volume and stand at its index."""
-    yield from run.load(cylinder * run.heads + head)
+def seek(run: CkdRun, cylinder: int, head: int, *, any_state: bool = False) -> Waiting[None]:
+    """Move to a track of the volume, with `any_state` a damaged one, and stand at its index."""
+    yield from run.load(cylinder * run.heads + head, any_state=any_state)
     run.cylinder, run.head = cylinder, head  # already under the head, it is not loaded again
     to_index(run)
 

@@ -8,7 +8,7 @@ updates of a track are handed over as one piece when it leaves the track or ends
 from typing import TYPE_CHECKING
 
 from emulator.channel.asks import ReadTrack, Settle, Waiting, WriteTrack
-from emulator.channel.commands import Command, Proof
+from emulator.channel.commands import Command, Kind, Proof
 from emulator.channel.control_units import Feature
 from emulator.channel.device import PathState
 from emulator.channel.geometry import HOME_ADDRESS_BYTES
@@ -22,6 +22,7 @@ from emulator.channel.sense import (
     ckd_sense,
 )
 from emulator.channel.status import NORMAL
+from emulator.channel.track_image import build
 from emulator.errors import CorruptError, DeviceError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ NO_OPERATION = 0x03
 SUSPEND_RECONNECTION = 0x5B
 READ_COUNT_MULTITRACK = 0x92
 READ_ANY = 0x0A
+_ON_THE_TRACK = (Kind.READ, Kind.WRITE, Kind.SEARCH)
+WRITE_R0, WRITE_HOME_ADDRESS = 0x15, 0x19
+_FORMAT_ALL = (WRITE_R0, WRITE_HOME_ADDRESS)
 OPERATION = 0x3F
 _NO_PREVIOUS = -1
 
@@ -65,6 +69,8 @@ class CkdRun:
     key_length = 0
     data_length = 0
     overflows = False
+    damaged = False
+    """Nobody has what was on it, so that only what formats it from its beginning may come next."""
 
     # What is written and not handed over: the range changed, and whether it closes the track.
     written_from = 0
@@ -136,6 +142,8 @@ class CkdRun:
             raise UnitCheck(INVALID_SEQUENCE)
         if self.blocked:
             self.device.check_usable(self.state, command)
+        if self.damaged and command.kind in _ON_THE_TRACK and self.code not in _FORMAT_ALL:
+            raise UnitCheck(DATA_CHECK)
 
     def check_writable(self) -> None:
         """Refuse to change a volume that may not be written here."""
@@ -182,20 +190,27 @@ class CkdRun:
 
     # Tracks.
 
-    def load(self, track: int) -> Waiting[None]:
-        """Have a track under the head; what was written on the one before is handed over."""
+    def load(self, track: int, *, any_state: bool = False) -> Waiting[None]:
+        """Have a track under the head; what was written on the one before is handed over.
+
+        With `any_state` a track that is damaged will do, as an empty one: see `damaged`.
+        """
         if track == self.track:
             return
         yield from self.hand_over()
         self.image = None
         self.track = -1
+        self.damaged = False
         self.space_known = (0, 0)
         # The arm is there, whether or not anything can be read: sense names this track.
         self.cylinder, self.head = divmod(track, self.heads)
         try:
             self.image = yield ReadTrack(track)
         except CorruptError:
-            raise UnitCheck(DATA_CHECK) from None
+            if not any_state:
+                raise UnitCheck(DATA_CHECK) from None
+            self.damaged = True
+            self.image = build(self.cylinder, self.head)
         except DeviceError:
             raise UnitCheck(EQUIPMENT_CHECK) from None
         self.track = track
@@ -214,6 +229,12 @@ class CkdRun:
             # A new end marker takes what was written behind it along.
             self.written_to = end if ends else max(self.written_to, end)
         self.written_ends = self.written_ends or ends
+
+    def replace(self) -> None:
+        """Note that all of the track was written anew behind its home address."""
+        if self.damaged:
+            self.damaged = False
+            self.write(0, bytes(self.image or b"")[:HOME_ADDRESS_BYTES])
 
     def hand_over(self) -> Waiting[None]:
         """Have what was written on this track accepted."""

@@ -43,7 +43,7 @@ def seek_track(run: CkdRun) -> Waiting[int]:
         raise UnitCheck(INVALID_PARAMETER)
     if not in_extent(run, cylinder, head):
         raise UnitCheck(FILE_PROTECTED)
-    yield from seek(run, cylinder, head)
+    yield from seek(run, cylinder, head, any_state=True)
     run.positioned = True
     return SEEK_BYTES
 
@@ -54,7 +54,7 @@ def recalibrate(run: CkdRun) -> Waiting[int]:
         raise UnitCheck(FILE_PROTECTED)
     if not in_extent(run, 0, 0):
         raise UnitCheck(FILE_PROTECTED)
-    yield from seek(run, 0, 0)
+    yield from seek(run, 0, 0, any_state=True)
     run.positioned = True
     return 0
 

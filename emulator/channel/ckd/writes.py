@@ -138,6 +138,7 @@ def write_r0(run: CkdRun) -> int:
     if run.orientation != AT_INDEX or run.image is None:
         raise UnitCheck(INVALID_SEQUENCE)
     length = _format(run, data)
+    run.replace()
     run.proof = Proof.NONE if run.remaining else Proof.FORMATTED
     return length
 
