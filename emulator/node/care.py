@@ -27,6 +27,7 @@ class Care:
             for name, group in processor.groups.items()
         }
         processor.reading.suspects = {}
+        processor.destage.on_disk = processor.mending.written
         for device, volume in enumerate(processor.volumes.values()):
             if volume.write_through:
                 processor.destage.write_through(device)

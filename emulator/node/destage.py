@@ -5,7 +5,7 @@ began after its write has ended. A write that fails is tried again in smaller pa
 track that the disk refuses is alone (stuck.py); the others go on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_MASK, ZERO_TRACK, TrackCache
@@ -93,6 +93,8 @@ class Destage:
         self._flushes: dict[int, tuple[int, int]] = {}
         self._aged = (0, 0)
         self.requests: list[DiskWrite | DiskFlush] = []
+        self.on_disk: Callable[[list[tuple[int, bytes]]], None] = _nobody
+        """Told of tracks that a disk has taken."""
         self._hosts_wait = False
         self.refuses_tracks = False
         """Some disk refuses single tracks."""
@@ -239,6 +241,7 @@ class Destage:
             self.refuses_tracks = any(disk.stuck.retries for disk in self._disks)
         self.writes += 1
         self.written_tracks += len(batch.written)
+        self.on_disk(batch.written)
         oldest = self._cache.destage_done(batch.written)
         disk.unflushed_lsn = _oldest((disk.unflushed_lsn, oldest))
 
@@ -341,6 +344,10 @@ class Destage:
             and not self._batches
             and all(disk.unflushed_lsn is None and not disk.flushing for disk in self._disks)
         )
+
+
+def _nobody(_written: list[tuple[int, bytes]]) -> None:
+    """Stand in until somebody wants to know."""
 
 
 def _oldest(lsns: Iterable[int | None]) -> int | None:

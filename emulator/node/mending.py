@@ -27,6 +27,8 @@ from emulator.record.changes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from emulator.copy.group import Group
     from emulator.copy.services import Asking, Step
     from emulator.node.processor import Processor
@@ -89,6 +91,12 @@ class Mending:
             self._found[device] = self._found.get(device, 0) + 1
             self.damaged[key] = cause
             self._processor.emit(TrackDamaged(self._device(key), key & TRACK_MASK, cause))
+
+    def written(self, tracks: Iterable[tuple[int, bytes]]) -> None:
+        """Take note of tracks that their disk has taken anew: whatever was wrong is over."""
+        if self.damaged:
+            for key, _image in tracks:
+                self.damaged.pop(key, None)
 
     def found_on(self, device: int) -> int:
         """Return how many damaged tracks were found on a device since the start."""
