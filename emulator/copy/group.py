@@ -192,15 +192,21 @@ class Group:
             self.maps[volume.index].mark_all(key & TRACK_MASK for key in keys)
 
     def accept_part(
-        self, volume: GroupVolume, track: int, offset: int, data: bytes, image: bytes, old: bytes
+        self,
+        volume: GroupVolume,
+        track: int,
+        offset: int,
+        data: bytes,
+        image: bytes,
+        old: bytes | None,
     ) -> None:
-        """Accept a part of one track; `image` is the track with it."""
+        """Accept a part of one track; `image` is the track with it, `old` (if known) before it."""
         batch = self._batches[-1]
         encode_part(batch.parts, volume.index, track, offset, data)
         batch.changes += 1
         batch.size_bytes += len(data) + 16
         if self.audit.on:
-            self.audit.part(self, volume.index, track, offset, data, old)
+            self.audit.part(self, volume.index, track, offset, data, old or image)
         lsn = self.services.journal.tail_lsn
         self.services.cache.put_fresh([volume.site_index << TRACK_BITS | track], [image], lsn)
         if self.noting():

@@ -5,6 +5,7 @@ needs the rest of that track; one that the journal has no room for, or that meet
 waits. Leaves order, journal and copy to the group.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
@@ -269,9 +270,14 @@ class Volume:
     def _edges(self, offset: int, length: int) -> Asking[dict[int, bytes]]:
         """Return the images of the tracks that a range covers only in part."""
         keys = self._edge_keys(offset, length)
-        if not keys:
-            return {}
-        images: dict[int, bytes] = yield ReadTracks(keys)
+        images: dict[int, bytes] = {}
+        whole_from = (keys[-1] - self._base) << _TRACK_SHIFT if keys else 0
+        if keys and offset <= whole_from and offset + length == self.size_bytes:
+            # All that there is of the last track is written: it does not matter if it is damaged.
+            with contextlib.suppress(DeviceError):
+                images.update((yield ReadTracks([keys.pop()])))
+        if keys:
+            images.update((yield ReadTracks(keys)))
         return images
 
     def _cached_edges(self, offset: int, length: int) -> dict[int, bytes] | None:
@@ -313,9 +319,10 @@ class Volume:
             if within or end - at < TRACK_BYTES:
                 size = min(TRACK_BYTES - within, end - at)
                 key = self._base | track
-                old = edges[key]
+                old = edges.get(key)
+                around = old or ZERO_TRACK
                 part = data[at - offset : at - offset + size]
-                image = b"".join((old[:within], part, old[within + size :]))
+                image = b"".join((around[:within], part, around[within + size :]))
                 group.accept_part(place, track, within, part, image, old)
             else:
                 tracks = (end - at) >> _TRACK_SHIFT
