@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS
 from emulator.channel.blocks import TRACK_BYTES
+from emulator.copy.bases import read_bases
 from emulator.copy.copied import CopiedUpTo
 from emulator.copy.group import Group
 from emulator.copy.incoming import Incoming, Pieces, StopApplyError, check_order
 from emulator.copy.lineage import Generation, Position, decode_lineage
 from emulator.copy.messages import chain, decode_text, encode_text, number
-from emulator.copy.services import Asking, Saved, Step, Until, read_tracks
+from emulator.copy.services import Asking, Saved, Step, Until
 from emulator.copy.states import PairState, Signal
 from emulator.errors import PeerError
 from emulator.events import CopyProgress, RecordRejected
@@ -93,14 +94,12 @@ class Secondary:
 
     def link_lost(self, reason: str) -> None:
         """Drop what is not whole: records of an epoch that did not end."""
-        self._session += 1
-        self._drop_queue()
-        self._forget_staged()
+        self.retire()
         if self.group.state is not PairState.REFUSED:
             self.group.signal(Signal.LINK_LOST, reason)
 
     def retire(self) -> None:
-        """Take nothing more: this site becomes primary."""
+        """Take nothing more: this site becomes primary, or another session begins."""
         self._session += 1
         self._drop_queue()
         self._forget_staged()
@@ -224,7 +223,9 @@ class Secondary:
     def _read(self, keys: Sequence[int]) -> Asking[dict[int, bytes]]:
         """Return the newest images by the group's keys."""
         site_keys = self._incoming.site_keys(keys)
-        images = yield from read_tracks(self.services, site_keys)
+        images = yield from read_bases(self.services, self.group, site_keys)
+        if not (self.group.consistent or self.group.copy_number):
+            self._session += 1  # the copy was given up, and nothing more of it is taken
         return {key: images[site] for key, site in zip(keys, site_keys, strict=True)}
 
     def _append(
@@ -355,7 +356,7 @@ class Secondary:
     def _maybe_consistent(self) -> None:
         group = self.group
         end_csn = self._copy_end_csn
-        if end_csn is None or group.stream.acked.csn < end_csn:
+        if end_csn is None or not group.copy_number or group.stream.acked.csn < end_csn:
             return
         if self._durable and self._durable[0].end_lsn <= self._copy_end_lsn:
             return
