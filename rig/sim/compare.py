@@ -59,10 +59,12 @@ class Comparison:
         disks: Sequence[Image],
         expected: Images,
         unknown: AbstractSet[tuple[int, int]] = frozenset(),
+        damaged: Sequence[AbstractSet[int]] = (),
     ) -> tuple[int, int] | None:
         """Return the first (volume, track) whose newest contents are not the expected ones.
 
-        Those of `unknown` tracks may be anything.
+        Those of `unknown` tracks may be anything, and so may what a disk has of those that are
+        `damaged` on it: by volume, tracks that nobody is given without a look at the checksum.
         """
         known = self._volumes
         if not known or any(
@@ -83,6 +85,8 @@ class Comparison:
                 found = volume.disk[span] if cached is None else cached[: len(wanted)]
                 if found == wanted:
                     right[track] = _ON_DISK if cached is None else cached
-                elif (number, track) not in unknown:
+                elif (number, track) not in unknown and not (
+                    cached is None and damaged and track in damaged[number]
+                ):
                     return number, track
         return None

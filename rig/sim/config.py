@@ -30,6 +30,9 @@ class SiteHardware:
     crash: float = 0.0
     """Chance of a crash at each step that makes something durable."""
     disk: DiskRates = field(default_factory=DiskRates)
+    sums: bool = False
+    """Whether the disks have checksum files."""
+    scrub_bytes_per_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from rig.faults.storage import (
 from rig.sim.config import SiteHardware
 from rig.sim.image import Image
 from rig.sim.scheduler import Scheduler
+from rig.sim.sums import SimulatedSums
 
 Operation = DiskRead | DiskWrite | DiskFlush
 
@@ -56,6 +57,15 @@ class SimulatedDisk:
         """Told which tracks have other contents now than anybody can know."""
         self.crash: Callable[[int, int], None] = _no_crash
         """Asked to crash the site: a pattern for what is torn, and for how long it is down."""
+        self.sums: SimulatedSums | None = None
+        """Its checksum file, if it has one."""
+        if hardware.sums:
+            self.sums = SimulatedSums(name, -(-size_bytes // TRACK_BYTES))
+        self.damaged: set[int] = set()
+        """Tracks that are not what was written, and whose checksum tells."""
+        self._damaged_durable: set[int] = set()
+        self.given: set[int] = set()
+        """Damaged tracks that were read since the last start."""
         self._latent: set[int] = set()
         self._lied: list[list[Piece]] = []
         """Written, reported flushed, and still in the volatile cache."""
@@ -108,13 +118,15 @@ class SimulatedDisk:
         elif isinstance(operation, DiskRead):
             result = self._read(operation, fault)
         elif isinstance(operation, DiskWrite):
-            self._write(pieces_of(operation), fault)
+            self._write(operation, fault)
         elif fault is not None and fault.kind == "lie":
             self._lied.extend(self._unflushed)
             self._unflushed.clear()
         else:
             # Every write that ended has ended in this queue, before this flush began.
             self._flush()
+        if self.sums is not None and result is None and isinstance(operation, DiskFlush):
+            self.sums.sync(operation.version)
         if dies == AFTER:
             # With the power gone, what is written and not flushed is lost.
             self.crash(0, down_ns)
@@ -130,27 +142,48 @@ class SimulatedDisk:
             at = offset + fault.figures[0] % length
             for image in (self.live, self.durable):
                 image.put(at, bytes([image[at] ^ 0x10]))
-            self.spoiled({at // TRACK_BYTES})
+            self._spoil({at // TRACK_BYTES}, durable=True)
         if self._latent and any(
             sector in self._latent
             for sector in range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES))
         ):
             return DeviceError(self.uri, "simulated medium error")
+        if self.damaged:
+            tracks = range(offset // TRACK_BYTES, -(-(offset + length) // TRACK_BYTES))
+            self.given.update(self.damaged.intersection(tracks))
         return bytes(memoryview(self.live)[offset : offset + length])
 
-    def _write(self, pieces: list[Piece], fault: Fault | None) -> None:
+    def _write(self, operation: DiskWrite, fault: Fault | None) -> None:
+        pieces = pieces_of(operation)
+        if self.sums is not None:
+            self.sums.write(operation.sums)
         if fault is not None and fault.kind in ("lost", "misdirected"):
-            self.spoiled(tracks_of(pieces))
+            self._spoil(tracks_of(pieces))
             if fault.kind == "lost":
                 return
             pieces = self._elsewhere(pieces, fault.figures[0])
-            self.spoiled(tracks_of(pieces))
+            self._spoil(tracks_of(pieces))
+        elif self.damaged:
+            self.damaged -= tracks_of(pieces)
         _apply(self.live, pieces)
         self._unflushed.append(pieces)
         if self._latent:
             for offset, data in pieces:
                 last = (offset + len(data)) // SECTOR_BYTES
                 self._latent.difference_update(range(-(-offset // SECTOR_BYTES), last))
+
+    def _spoil(self, tracks: set[int], *, durable: bool = False) -> None:
+        """Take note of harm without a word; nothing can be said of tracks without a checksum."""
+        told = self._told(tracks)
+        self.damaged |= told
+        if durable:
+            self._damaged_durable |= told
+        self.spoiled(tracks - told)
+
+    def _told(self, tracks: set[int]) -> set[int]:
+        """Return those of some tracks that have a checksum."""
+        sums = self.sums
+        return set() if sums is None else {track for track in tracks if sums.known(track)}
 
     def _elsewhere(self, pieces: list[Piece], figure: int) -> list[Piece]:
         """Return the same bytes at other places that are on the disk."""
@@ -165,6 +198,11 @@ class SimulatedDisk:
             _apply(self.durable, pieces)
         self._lied.clear()
         self._unflushed.clear()
+        self._damaged_durable = set(self.damaged)
+
+    def maybe_damaged(self) -> set[int]:
+        """Return the tracks that would not be what was written if the power went now."""
+        return self.damaged | self._damaged_durable
 
     def heal(self) -> None:
         """Replace bad sectors, and have no more secrets about the volatile cache."""
@@ -177,7 +215,16 @@ class SimulatedDisk:
         """Stop; with `power` gone the volatile cache is lost in part, as the pattern says."""
         if power:
             for pieces in self._lied:
-                self.spoiled(tracks_of(pieces))
+                self._spoil(tracks_of(pieces), durable=True)
+        # What was not flushed may have come to the medium all the same.
+        self.damaged |= self._damaged_durable
+        self._damaged_durable = set(self.damaged)
+        self.given.clear()
+        if self.sums is not None:
+            self.sums.power_lost(pattern, power=power)
+            # A checksum that was not durable yet may be gone as well, and then nothing tells.
+            self._spoil(self.damaged - self._told(self.damaged))
+            self.damaged = self._told(self.damaged)
         self._lied.clear()
         self.durable = self.after_power_loss(pattern, power=power)
         self.live = Image(self.durable)

@@ -8,17 +8,18 @@ answered, on whichever site lets it.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
 from emulator.channel.blocks import TRACK_BYTES, Outcome
 from emulator.clock import MILLISECOND_NS
 from rig.faults.storage import SECTOR_BYTES
+from rig.sim.contents import STAMP, Contents
 from rig.sim.operations import Operation
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
     from random import Random
 
@@ -33,8 +34,6 @@ PACED_NS = 5 * MILLISECOND_NS
 TRIES_MAX = 6
 FULL_MAX = 6
 FAILED_MAX = 64
-_STAMP = struct.Struct(">QQ")
-_FILLER = bytes(range(256))[: SECTOR_BYTES - _STAMP.size] * 2
 
 
 class Host:
@@ -57,11 +56,12 @@ class Host:
         """(volume, track) whose contents nothing can promise any more."""
         self._where = 0
         self._full = 0
-        self._number = 0
+        self._contents = Contents(config, dice)
         self._under_way: list[Operation] = []
         self._again: list[Operation] = []
         self._failed: deque[Operation] = deque(maxlen=FAILED_MAX)
         self._answered: dict[str, int] = {}
+        self._steps = True
         scheduler.after(0, self._step)
 
     def finished(self) -> bool:
@@ -72,6 +72,7 @@ class Host:
 
     def _step(self) -> None:
         if self.finished():
+            self._steps = False
             return
         site = self._sites[self._where]
         wait_ns = int(self.config.think_ns * (0.2 + 1.6 * self._dice.random()))
@@ -125,7 +126,7 @@ class Host:
             ):
                 return None
         self.writes_left -= 1
-        operation.data = self._contents(operation)
+        operation.data = self._contents.of(operation, self._sites[self._where].contents())
         return operation
 
     def _redriven(self) -> Operation | None:
@@ -137,28 +138,6 @@ class Host:
                 self.redriven += 1
                 return again
         return None
-
-    def _contents(self, operation: Operation) -> bytes:
-        config, dice = self.config, self._dice
-        if dice.random() < config.zeros:
-            return bytes(operation.length)
-        now = self._sites[self._where].contents()
-        if now is not None and dice.random() < config.repeats:
-            start = operation.offset
-            old = bytes(now[operation.volume][start : start + operation.length])
-            if dice.random() < 0.3:
-                return old
-            self._number += 1
-            at = dice.randrange(operation.length // SECTOR_BYTES) * SECTOR_BYTES
-            return old[:at] + _STAMP.pack(self._number, at) + old[at + _STAMP.size :]
-        self._number += 1
-        filler = _FILLER[: SECTOR_BYTES - _STAMP.size]
-        if dice.random() < 0.5:
-            filler = dice.randbytes(SECTOR_BYTES - _STAMP.size)
-        return b"".join(
-            _STAMP.pack(self._number, sector) + filler
-            for sector in range(operation.length // SECTOR_BYTES)
-        )
 
     def _send(self, site: HostSite, operation: Operation) -> None:
         operation.site, operation.life = site, site.life
@@ -182,6 +161,23 @@ class Host:
         self._under_way.append(operation)
         site.submit(operation)
 
+    def write_anew(self, volume: int, track: int) -> None:
+        """Write a track that no disk has any more, as a user does from a backup."""
+        start = track * TRACK_BYTES
+        operation = Operation(
+            self, volume, start, min(TRACK_BYTES, self.config.volumes[volume] - start)
+        )
+        if any(other.overlaps(volume, start, operation.length) for other in self._waiting()):
+            return
+        operation.data = self._contents.of(operation, self._sites[self._where].contents())
+        self._again.append(operation)
+        if not self._steps:
+            self._steps = True
+            self._scheduler.after(0, self._step)
+
+    def _waiting(self) -> Iterator[Operation]:
+        return (found for found in (*self._under_way, *self._again) if found.data is not None)
+
     # Answers.
 
     def completed(self, operation: Operation, outcome: Outcome, data: list[bytes]) -> None:
@@ -204,10 +200,13 @@ class Host:
             self._where = 1 - self._where
             if operation.data is not None:
                 self._again.append(operation)
-        elif outcome is Outcome.DEVICE:
+        elif outcome is Outcome.DEVICE or (
+            outcome is Outcome.DAMAGED and operation.site.damaged(operation)
+        ):
             # As hosts do: some more tries, then the application is told.
             # A part of it may have been taken before, and is journalled with the turn's end.
-            operation.tries += 1
+            # What is damaged does not get better by asking again.
+            operation.tries += 1 if outcome is Outcome.DEVICE else TRIES_MAX
             self._failed.append(operation)
             if operation.tries < TRIES_MAX:
                 self._again.append(operation)
@@ -264,8 +263,8 @@ class Host:
                 raise Violation(
                     "C10",
                     f"volume {operation.volume} sector {(start + at) // SECTOR_BYTES} at "
-                    f"{operation.site.name} reads as write {_STAMP.unpack_from(sector)}, "
-                    f"not {_STAMP.unpack_from(known[0])}",
+                    f"{operation.site.name} reads as write {STAMP.unpack_from(sector)}, "
+                    f"not {STAMP.unpack_from(known[0])}",
                 )
 
     # The journal.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from emulator.channel.blocks import TRACK_BYTES
+
 if TYPE_CHECKING:
     from emulator.channel.blocks import Outcome
     from rig.sim.history import Change, Images
@@ -30,6 +32,9 @@ class HostSite(Protocol):
 
     def contents(self) -> Images | None:
         """Return what a host must read here now; None where nothing is promised."""
+
+    def damaged(self, operation: Operation) -> bool:
+        """Return whether a disk has damaged some track that an operation touches."""
 
     def answered(self, csn: int) -> None:
         """Take note that a write up to `csn` was reported complete."""
@@ -88,6 +93,10 @@ class Operation:
             and 0 <= begin <= self.length - size
             and self.data[begin : begin + size] == change.data
         )
+
+    def tracks(self) -> range:
+        """Return the tracks that this touches."""
+        return range(self.offset // TRACK_BYTES, -(-(self.offset + self.length) // TRACK_BYTES))
 
     def completed(self, cookie: int, outcome: Outcome, data: list[bytes]) -> None:
         """Take the outcome from the site."""

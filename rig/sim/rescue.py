@@ -9,15 +9,18 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from emulator.cache.tracks import TRACK_BITS
 from emulator.clock import MILLISECOND_NS
 from emulator.copy.states import Role
 from emulator.node.processor import Processor
 from emulator.node.requests import DiskRead, DiskWrite, NvsSave, NvsWrite
+from emulator.node.standing import judge
 from emulator.nvs.areas import MAP_BYTES, MAP_START, SLOT_BYTES, decode_superblock
 from rig.sim.compare import Comparison
 from rig.sim.disk import pieces_of as disk_pieces
 from rig.sim.nvs import pieces_of as nvs_pieces
 from rig.sim.shape import GROUP, device_name, recover
+from rig.sim.suspects import suspects_of
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -35,6 +38,12 @@ class Rescue:
     def __init__(self, site: Site, pattern: int) -> None:
         self.nvs = site.nvs.after_power_loss(pattern)
         self.disks = [disk.after_power_loss(pattern, power=True) for disk in site.disks]
+        self.sums = [
+            disk.sums.after_power_loss(pattern) if disk.sums is not None else None
+            for disk in site.disks
+        ]
+        self.damaged = [disk.maybe_damaged() for disk in site.disks]
+        self.suspects: dict[int, None] = {}
         self._site = site
         found = decode_superblock(self.nvs.read(0, 2 * SLOT_BYTES))
         self.body = found.body if found else None
@@ -46,7 +55,11 @@ class Rescue:
         sizes = {device_name(number): len(disk) for number, disk in enumerate(self.disks)}
         ring_bytes, uri = site.nvs.ring_bytes, site.nvs.uri
         maps = self.nvs.read(MAP_START, len(sizes) * MAP_BYTES)
-        processor = Processor(site.site_config, sizes, ring_bytes, maps, Random(0).randbytes)
+        standing = judge(uri, self.body, dict(zip(sizes, self.sums, strict=True)))
+        processor = Processor(
+            site.site_config, sizes, ring_bytes, maps, Random(0).randbytes, standing.sums
+        )
+        self.suspects = suspects_of(processor)
         recover(processor, self.body, self.nvs.read, ring_bytes, uri)
         now_ns = 0
         while not processor.ready:
@@ -58,6 +71,16 @@ class Rescue:
             if now_ns > TURNS_MAX * MILLISECOND_NS:
                 raise Violation("W3", f"{site.name} would not come out of its recovery")
         return processor
+
+    def unknown(self) -> set[tuple[int, int]]:
+        """Return (volume, track) of what is damaged, and taken for right all the same."""
+        return {
+            (volume, track)
+            for volume, (tracks, sums) in enumerate(zip(self.damaged, self.sums, strict=True))
+            for track in tracks
+            if volume << TRACK_BITS | track in self.suspects
+            or (sums is not None and not sums.known(track))
+        }
 
     def _answer(self, request: ShellRequest) -> bytes | None:
         if isinstance(request, DiskRead):
@@ -100,7 +123,10 @@ def look(watch: Watch, site: Site, pattern: int) -> bool:
     else:
         return True
     expected = watch.history.image(watch.branch(site, generation), csn)
-    found = Comparison().first_difference(processor, rescue.disks, expected, watch.unknown)
+    unknown = watch.unknown | rescue.unknown()
+    found = Comparison().first_difference(
+        processor, rescue.disks, expected, unknown, rescue.damaged
+    )
     if found is not None:
         volume, track = found
         raise Violation(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from emulator.node.requests import NvsRead
     from emulator.wire.checksum import Buffer
-    from rig.sim.config import WorldConfig
+    from rig.sim.config import SiteHardware, WorldConfig
     from rig.sim.shell import Shell
     from rig.sim.watch import Watch
 
@@ -33,11 +33,17 @@ def device_name(number: int) -> str:
     return f"V{number}"
 
 
-def site_config(name: str, config: WorldConfig, cache_bytes: int) -> SiteConfig:
+def site_config(name: str, config: WorldConfig, hardware: SiteHardware) -> SiteConfig:
     """Return what a bench file would say of this site."""
     peer = "B" if name == "A" else "A"
     devices = {
-        device: DeviceConfig(device, "fba", f"mem:{name}.{device}")
+        device: DeviceConfig(
+            device,
+            "fba",
+            f"mem:{name}.{device}",
+            checksums=f"sums:{name}.{device}" if hardware.sums else "",
+            scrub_bytes_per_s=hardware.scrub_bytes_per_s,
+        )
         for device in map(device_name, range(len(config.volumes)))
     }
     group = GroupConfig(
@@ -52,7 +58,9 @@ def site_config(name: str, config: WorldConfig, cache_bytes: int) -> SiteConfig:
         config.secondary_reads,
     )
     link = LinkConfig(LINK, peer, "sim://A-B", lab_plaintext=True)
-    return SiteConfig(name, cache_bytes, f"nvs:{name}", "", devices, {LINK: link}, {GROUP: group})
+    return SiteConfig(
+        name, hardware.cache_bytes, f"nvs:{name}", "", devices, {LINK: link}, {GROUP: group}
+    )
 
 
 class WatchedProcessor(Processor):

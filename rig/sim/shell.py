@@ -64,7 +64,7 @@ class Shell:
     ) -> None:
         self.name = name
         self.config = config
-        self.site_config = site_config(name, config, hardware.cache_bytes)
+        self.site_config = site_config(name, config, hardware)
         self.scheduler = scheduler
         self.watch = watch
         self.way_out = way_out
@@ -94,6 +94,8 @@ class Shell:
         self.ahead_ns = 0
         """This site's clock before the true time: it begins anywhere, and may jump ahead."""
         self.disk_errors = 0
+        self.suspects: dict[int, None] = {}
+        """Tracks that did not fit their checksum while the journal was replayed."""
         self._wake_serial = 0
         self._idle_turns = 0
 
@@ -104,6 +106,18 @@ class Shell:
     def refused(self, error: CorruptError) -> None:
         """Take note that the site ends by itself: what its store holds is damaged."""
         raise NotImplementedError
+
+    def damaged(self, operation: Operation) -> bool:
+        """Return whether a disk has damaged some track that an operation touches.
+
+        What the other site has of it may be all that is left, and damaged as well.
+        """
+        volume = operation.volume
+        damaged = self.disks[volume].damaged
+        return any(
+            track in damaged or (volume, track) in self.watch.unknown
+            for track in operation.tracks()
+        )
 
     def clock_ns(self) -> int:
         """Return what this site takes for now; another site's clock has nothing to do with it."""

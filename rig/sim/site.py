@@ -16,6 +16,7 @@ from emulator.events import DiskFailed
 from emulator.node.console import Console
 from emulator.node.recovery import first_start
 from emulator.node.requests import NvsSave, NvsWrite
+from emulator.node.standing import judge
 from emulator.wire.packet import decode_packet
 from rig.sim.shape import (
     GROUP,
@@ -24,6 +25,7 @@ from rig.sim.shape import (
     recover,
 )
 from rig.sim.shell import Shell
+from rig.sim.suspects import give_up_suspects, suspects_of
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -86,13 +88,20 @@ class Site(Shell):
             for name, disk in zip(self.site_config.devices, self.disks, strict=True)
         }
         body = self.nvs.load()
+        files = {name: disk.sums for name, disk in zip(sizes, self.disks, strict=True)}
+        try:
+            standing = judge(self.nvs.uri, body, files)
+        except CorruptError as error:
+            raise Violation("K13", str(error)) from error
         processor = self.processor = WatchedProcessor(
             self.site_config,
             sizes,
             self.nvs.ring_bytes,
             self.nvs.map_bytes(len(sizes)),
             self._entropy.randbytes,
+            standing.sums,
         )
+        self.suspects = suspects_of(processor)
         self.group, self.end = processor.groups[GROUP], processor.links[LINK]
         processor.watch, processor.site = self.watch, self
         processor.watch_link()
@@ -128,6 +137,7 @@ class Site(Shell):
         def saved() -> None:
             if life == self.life:
                 self.linked = True
+                give_up_suspects(self)
                 self.ready = not self.processor.hollow
                 self.watch.started(self)
                 self._open_line()
@@ -164,6 +174,7 @@ class Site(Shell):
         self.running = self.ready = self.linked = False
         self._forget_inbox()
         self.count_link()
+        give_up_suspects(self)
         self.life += 1
         self.nvs.power_lost(pattern)
         for disk in self.disks:

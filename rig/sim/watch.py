@@ -24,6 +24,8 @@ from emulator.events import (
     RecordRejected,
     Recovered,
     RoleChanged,
+    TrackLost,
+    TrackRepaired,
 )
 from emulator.record.changes import RECORD_HEAD_BYTES, Delta, decode_changes, decode_head
 from emulator.wire.layout import RecordKind
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
 
 # A whole comparison of images is made after each so many turns in which nothing was applied.
 LOOK_TURNS = 32
+_MARKS = {
+    JournalOverflow: "journal overflow",
+    TrackRepaired: "damaged track mended",
+    TrackLost: "damaged track lost",
+}
 
 
 class Watch(Promises):
@@ -182,8 +189,6 @@ class Watch(Promises):
                     self._begun(site, after)
             case RoleChanged(_, role, _, _, _):
                 self.mark(f"role {role}")
-            case JournalOverflow():
-                self.mark("journal overflow")
             case CopyProgress(_, phase, _, _):
                 self.mark(f"copy {phase}")
             case DiskFailed(_, operation, _):
@@ -193,6 +198,8 @@ class Watch(Promises):
                 self.mark("journal replayed" if entries else "journal empty at start")
                 if torn:
                     self.mark("torn journal tail")
+            case JournalOverflow() | TrackRepaired() | TrackLost():
+                self.mark(_MARKS[type(event)])
             case _:
                 pass
 
@@ -202,7 +209,8 @@ class Watch(Promises):
 
     def silent_damage(self, volume: int, tracks: set[int]) -> None:
         """A disk has done harm without a word: nothing can be said of these tracks any more."""
-        self.mark("silent damage")
+        if tracks:
+            self.mark("silent damage")
         self.unknown.update((volume, track) for track in tracks)
 
     def spoilt_packets(self) -> int:
@@ -277,9 +285,11 @@ class Watch(Promises):
                 # What was accepted since is still to be handed to the store.
                 return
         self.compared_images += 1
-        disks = [disk.live for disk in site.disks]
+        disks, damaged = zip(*((disk.live, disk.damaged) for disk in site.disks), strict=True)
         known = self.known[site.name]
-        found = known.comparison.first_difference(site.processor, disks, expected, self.unknown)
+        found = known.comparison.first_difference(
+            site.processor, disks, expected, self.unknown, damaged
+        )
         if found is not None:
             volume, track = found
             csn = group.csn if group.role is Role.PRIMARY else group.stream.acked.csn

@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import PairState, Role
@@ -182,6 +183,8 @@ class World:
             self.watch.mark("restarted for a spoilt record")
             site.crash(1, MILLISECOND_NS, power=False)
         elif self.liveness and site.primary():
+            for key in site.processor.mending.damaged:
+                self.host.write_anew(key >> TRACK_BITS, key & TRACK_MASK)
             if site.group.suspended:
                 site.order(verb="resume", group=GROUP)
             if site.group.frozen:
@@ -266,7 +269,8 @@ class World:
                 continue
             for start in range(0, len(image), TRACK_BYTES):
                 end = start + TRACK_BYTES
-                known = (number, start // TRACK_BYTES) not in unknown
+                track = start // TRACK_BYTES
+                known = (number, track) not in unknown and track not in disk.damaged
                 if known and disk.durable[start:end] != image[start:end]:
                     raise Violation("W2", f"disk {number} of {site.name} is not what it must be")
 

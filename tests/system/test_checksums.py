@@ -206,3 +206,48 @@ def test_checksums_that_were_lost_are_learned_anew(two_sites):
     (passed, *_) = until(lambda: bench.a.events("scrub-passed")[-1:], "the scrub comes round")
     assert passed["damaged"] == 0
     bench.finish()
+
+
+def test_the_last_track_of_a_volume_is_written_anew_though_it_is_short_and_damaged(two_sites):
+    size, tail = 16 * MIB + 1536, 16 * MIB
+    bench = two_sites(size_bytes=size, device=QUIET)
+    bench.start("A")
+    with connect_nbd(bench.a.uri) as volume:
+        volume.write(tail, b"t" * 1536)
+    on_disk(bench.a)
+    bench.a.kill()
+    flip(bench.a.image, tail + 700)
+    bench.start("A")
+    with connect_nbd(bench.a.uri) as volume:
+        with pytest.raises(UnavailableError):
+            volume.write(tail + 512, b"p" * 512)
+        assert bench.a.status()["devices"]["vol0"]["damaged"] == [tail // TRACK]
+        volume.write(tail, b"n" * 1536)
+        assert volume.read(tail, 1536) == b"n" * 1536
+    on_disk(bench.a)
+    assert bench.a.status()["devices"]["vol0"]["damaged_tracks"] == 0
+    bench.start("B")
+    bench.finish()
+
+
+def test_a_secondary_that_must_build_on_a_lost_track_is_copied_anew(two_sites):
+    bench = two_sites(device=QUIET)
+    data = bytearray(filled(bench))
+    bench.b.kill()
+    at = 5 * TRACK
+    flip(bench.b.image, MIB + at + 77)
+    new = random.Random(2).randbytes(2 * 512)
+    with connect_nbd(bench.a.uri) as volume:
+        # The primary has other contents of that track by now, so that nobody has the old ones.
+        for number, start in enumerate((at + 512, at + 2048)):
+            part = new[number * 512 : number * 512 + 512]
+            volume.write(MIB + start, part)
+            data[start : start + 512] = part
+    bench.start("B")
+    bench.wait("duplex", 60)
+    assert [event["track"] for event in bench.b.events("track-lost")] == [(MIB + at) // TRACK]
+    reasons = [event["reason"] for event in bench.b.events("link-changed")]
+    assert any("the copy here is given up" in reason for reason in reasons), reasons
+    with connect_nbd(bench.a.uri) as volume:
+        assert volume.read(MIB, len(data)) == data
+    bench.finish()
