@@ -102,6 +102,10 @@ class Mending:
         """Return how many damaged tracks were found on a device since the start."""
         return self._found.get(device, 0)
 
+    def damaged_on(self, device: int) -> int:
+        """Return how many tracks of a device are damaged now."""
+        return sum(key >> TRACK_BITS == device for key in self.damaged)
+
     def _device(self, key: int) -> str:
         return list(self._processor.volumes)[key >> TRACK_BITS]
 
@@ -198,7 +202,7 @@ class Mending:
         keys = [key for key in self.damaged if key >> TRACK_BITS == device]
         return {
             "found_damaged_tracks": self.found_on(device),
-            "damaged_tracks": len(keys),
+            "damaged_tracks": self.damaged_on(device),
             "damaged": [key & TRACK_MASK for key in keys[:SHOWN_MAX]],
         }
 

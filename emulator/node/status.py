@@ -21,7 +21,7 @@ def status_of(processor: Processor) -> dict[str, Any]:
         "ready": processor.ready,
         "pacing": processor.pacing.reason,
         "groups": {
-            name: _group(group, processor.pairs.get(name), processor.guard.promise())
+            name: _group(group, processor.pairs.get(name), processor)
             for name, group in processor.groups.items()
         },
         "links": {name: _link(end) for name, end in processor.links.items()},
@@ -122,19 +122,20 @@ def _geometry(store: TrackStore | None) -> dict[str, int] | None:
     }
 
 
-def _group(group: Group, pair: Pair | None, promise: str) -> dict[str, Any]:
+def _group(group: Group, pair: Pair | None, processor: Processor) -> dict[str, Any]:
     position = group.position()
     said: dict[str, Any] = {
         "role": group.role.value,
         "state": group.state.value if group.role is not Role.NONE else "local",
         "reason": group.reason if group.role is not Role.NONE else "",
-        "guarantee": promise
+        "guarantee": processor.guard.promise()
         + guarantee(
             group.role,
             group.state,
             group.ack,
             consistent=group.consistent and not group.copy_number,
-        ),
+        )
+        + _damage(processor, group),
         "ack": group.ack.value,
         "on_link_loss": group.on_link_loss.value,
         "frozen": group.frozen,
@@ -159,6 +160,15 @@ def _group(group: Group, pair: Pair | None, promise: str) -> dict[str, Any]:
             "applied_records": pair.secondary.applied_records,
         }
     return said
+
+
+def _damage(processor: Processor, group: Group) -> str:
+    """Return what damaged tracks mean for the guarantee; empty while there are none."""
+    numbers = [place.site_index for place in group.volumes]
+    count = sum(processor.mending.damaged_on(number) for number in numbers)
+    if not count:
+        return ""
+    return f"; tracks that cannot be read until they are mended or written anew: {count}"
 
 
 def _proved(group: Group) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def test_a_rotten_track_that_nobody_has_is_refused_and_said(two_sites):
         (lost,) = bench.a.events("track-lost")
         assert lost["track"] == MIB // TRACK + 5
         assert bench.a.status()["devices"]["vol0"]["damaged"] == [MIB // TRACK + 5]
+        assert "mended or written anew: 1" in bench.a.group()["guarantee"]
         # The other site comes back, and has it.
         bench.start("B")
         bench.wait("duplex")
@@ -226,6 +227,7 @@ def test_the_last_track_of_a_volume_is_written_anew_though_it_is_short_and_damag
         assert volume.read(tail, 1536) == b"n" * 1536
     on_disk(bench.a)
     assert bench.a.status()["devices"]["vol0"]["damaged_tracks"] == 0
+    assert "written anew" not in bench.a.group()["guarantee"]
     bench.start("B")
     bench.finish()
 
