@@ -62,10 +62,14 @@ class Care:
         """See what has reached a group's disks, and tell hosts of what did not."""
         destage, guard = self._processor.destage, self._processor.guard
         devices = self._devices[group.name]
-        if not guard.is_lost or guard.marked:
-            group.through.reached(destage.unwritten_lsn(devices))
+        believed = not guard.is_lost or guard.marked
         if any(device in devices for device in (*destage.refused, *destage.broken_devices())):
+            # Until its hosts are told, a track that was refused is one that the disk lacks.
+            if believed:
+                group.through.reached(destage.needed_lsn(devices))
             _refuse(group)
+        if believed:
+            group.through.reached(destage.unwritten_lsn(devices))
 
 
 def _refuse(group: Group) -> None:
