@@ -20,6 +20,7 @@ FAILURES_MAX: Final = 50
 """Failing runs kept of one campaign; more of them are counted only."""
 MARKS: Final = (
     "answered alone",
+    "battery failed",
     "copy begun",
     "copy ended",
     "crash",
@@ -50,6 +51,7 @@ MARKS: Final = (
     "silent damage",
     "torn journal tail",
     "unanswered writes lost",
+    "written through",
 )
 """Branches that a campaign must reach; one that never does is blind there."""
 

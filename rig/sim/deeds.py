@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import Role
+from emulator.node.guard import StoreState
 from rig.sim.config import Deed
 from rig.sim.line import Way
 from rig.sim.scheduler import Scheduler
@@ -54,6 +55,19 @@ class Deeds:
     def _do_battery(self, deed: Deed) -> None:
         entries, pattern = deed.figures
         self._site(deed.target).lose_battery(entries, pattern, deed.for_ns)
+
+    def _do_alarm(self, deed: Deed) -> None:
+        """Tell a site that its battery has failed, and later that there is a new one."""
+        site = self._site(deed.target)
+        if site.ready and not site.paused and site.nvs.hardware.battery:
+            site.watch.mark("battery failed")
+            site.order(verb="battery", state="failed")
+            self._later(deed, lambda: self.new_battery(site))
+
+    def new_battery(self, site: Site) -> None:
+        """Tell a site that its battery is good again."""
+        if site.ready and site.processor.guard.state is StoreState.BATTERY_FAILED:
+            site.order(verb="battery", state="restored")
 
     def _do_force(self, deed: Deed) -> None:
         """Promote a secondary without asking its primary, as when that seems to be lost."""

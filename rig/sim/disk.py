@@ -204,6 +204,10 @@ class SimulatedDisk:
         """Return the tracks that would not be what was written if the power went now."""
         return self.damaged | self._damaged_durable
 
+    def lies(self) -> bool:
+        """Return whether something that it has reported flushed is not."""
+        return bool(self._lied)
+
     def heal(self) -> None:
         """Replace bad sectors, and have no more secrets about the volatile cache."""
         self._latent.clear()

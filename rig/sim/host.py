@@ -194,7 +194,7 @@ class Host:
             self.answered_writes += 1
             known_csn = self._answered.get(operation.site.name, 0)
             self._answered[operation.site.name] = max(known_csn, operation.csn)
-            operation.site.answered(operation.csn)
+            operation.site.answered(operation)
         elif outcome in (Outcome.READ_ONLY, Outcome.NOT_HERE):
             self.refusals += 1
             self._where = 1 - self._where

@@ -70,6 +70,8 @@ class SimulatedNvs:
         self.damaged: list[Piece] = []
         """What lay where something was lost or has rotted since the last start."""
         self.rotten = False
+        self.syncs = False
+        """Whether a store with a battery waits for its medium all the same."""
         self._scheduler = scheduler
         self._dice = Random(f"{seed}/nvs.{site}")
         self._fault_dice = Random(f"{seed}/nvs.{site}/faults")
@@ -84,6 +86,10 @@ class SimulatedNvs:
         if dice.random() >= self.hardware.crash:
             return None
         return "crash", crash_figures(dice)
+
+    def answers_at_once(self) -> bool:
+        """Return whether what is written is safe at once, in memory with a battery."""
+        return self.hardware.battery and not self.syncs
 
     # What a store is asked.
 
@@ -125,7 +131,7 @@ class SimulatedNvs:
             if figures[0] == BEFORE:
                 self.crash(0, figures[2])
                 return
-            if self.hardware.battery:
+            if self.answers_at_once():
                 self._end(step, figures, life)
             else:
                 wait_ns = int(self.hardware.nvs_latency_ns * (0.5 + self._dice.random()))

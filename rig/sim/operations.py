@@ -36,8 +36,8 @@ class HostSite(Protocol):
     def damaged(self, operation: Operation) -> bool:
         """Return whether a disk has damaged some track that an operation touches."""
 
-    def answered(self, csn: int) -> None:
-        """Take note that a write up to `csn` was reported complete."""
+    def answered(self, operation: Operation) -> None:
+        """Take note that a write was reported complete."""
 
 
 class Operation:
@@ -54,6 +54,7 @@ class Operation:
         "offset",
         "rivals",
         "site",
+        "through",
         "tries",
         "volume",
     )
@@ -69,6 +70,8 @@ class Operation:
         self.after_csn = 0
         """The newest write that this host knew to be complete when it sent this one (O2)."""
         self.life = 0
+        self.through = False
+        """Whether it was sent to a site whose store could not be relied on (W4)."""
         self.tries = 0
         self.site: HostSite
         self.before = b""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.copy.levels import AckLevel
 from emulator.copy.states import DUPLEX, PRIMARY, PairState, Role
+from emulator.node.guard import StoreState
+from rig.faults.storage import SECTOR_BYTES
 from rig.sim.ledger import Known, Ledger
 from rig.sim.shape import GROUP
 from rig.sim.violation import Violation
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.copy.group import Group
     from emulator.node.processor import Processor
     from rig.sim.history import Images
+    from rig.sim.operations import Operation
     from rig.sim.shell import Shell
 
 _REMOTE = (AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED)
@@ -53,6 +56,29 @@ class Promises(Ledger):
             self.mark("answered alone")
         self._look_at_applied(site, csn)
         known.answered_csn = max(known.answered_csn, csn)
+
+    def look_at_disk(self, site: Shell, operation: Operation) -> None:
+        """A host was told so while the store cannot be relied on: its disk has it (W4)."""
+        good = site.processor.guard.state is StoreState.GOOD
+        expected = self.contents(site)
+        if good or not operation.through or expected is None or site.damaged(operation):
+            return
+        volume, start = operation.volume, operation.offset
+        if site.disks[volume].lies():
+            return
+        self.mark("written through")
+        assert operation.data is not None
+        for at in range(0, operation.length, SECTOR_BYTES):
+            span = slice(start + at, start + at + SECTOR_BYTES)
+            wanted = operation.data[at : at + SECTOR_BYTES]
+            # What was written over it since may lie there as well.
+            newest = bytes(expected[volume][span])
+            if newest == wanted != bytes(site.disks[volume].durable[span]):
+                raise Violation(
+                    "W4",
+                    f"{site.name} answers csn {operation.csn}: its store cannot be relied on, and "
+                    f"its disk lacks byte {start + at} of volume {volume}",
+                )
 
     def _look_at_applied(self, site: Shell, csn: int) -> None:
         group, other = site.group, self.other(site)

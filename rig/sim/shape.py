@@ -58,9 +58,8 @@ def site_config(name: str, config: WorldConfig, hardware: SiteHardware) -> SiteC
         config.secondary_reads,
     )
     link = LinkConfig(LINK, peer, "sim://A-B", lab_plaintext=True)
-    return SiteConfig(
-        name, hardware.cache_bytes, f"nvs:{name}", "", devices, {LINK: link}, {GROUP: group}
-    )
+    nvs = f"nvs:{name}?sync={'battery' if hardware.battery else 'fsync'}"
+    return SiteConfig(name, hardware.cache_bytes, nvs, "", devices, {LINK: link}, {GROUP: group})
 
 
 class WatchedProcessor(Processor):

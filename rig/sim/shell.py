@@ -220,7 +220,10 @@ class Shell:
                 self.nvs.write(request, pieces)
             elif isinstance(request, NvsSave):
                 self.nvs.save(request)
-            elif isinstance(request, NvsMode | MarkDisks):
+            elif isinstance(request, NvsMode):
+                self.nvs.syncs = request.sync
+                processor.completed(request, None, now_ns)
+            elif isinstance(request, MarkDisks):
                 processor.completed(request, None, now_ns)
             else:
                 entries = read_journal(self.nvs.read, self.nvs.ring_bytes, self.nvs.uri, request)

@@ -14,6 +14,7 @@ from emulator.copy.states import Role
 from emulator.errors import CorruptError
 from emulator.events import DiskFailed
 from emulator.node.console import Console
+from emulator.node.guard import StoreState
 from emulator.node.recovery import first_start
 from emulator.node.requests import NvsSave, NvsWrite
 from emulator.node.standing import judge
@@ -87,6 +88,7 @@ class Site(Shell):
             name: disk.size_bytes
             for name, disk in zip(self.site_config.devices, self.disks, strict=True)
         }
+        self.nvs.syncs = False
         body = self.nvs.load()
         files = {name: disk.sums for name, disk in zip(sizes, self.disks, strict=True)}
         try:
@@ -202,6 +204,7 @@ class Site(Shell):
 
     def submit(self, operation: Operation) -> None:
         """Take an operation of a host; it is begun in the next turn."""
+        operation.through = self.processor.guard.state is not StoreState.GOOD
         self.asked.append(operation)
         self.wake(self.scheduler.now_ns)
 
@@ -209,9 +212,10 @@ class Site(Shell):
         """Return what a host must read here now."""
         return self.watch.contents(self)
 
-    def answered(self, csn: int) -> None:
-        """Take note that a write up to `csn` was reported complete."""
-        self.watch.answered(self, csn)
+    def answered(self, operation: Operation) -> None:
+        """Take note that a write was reported complete."""
+        self.watch.answered(self, operation.csn)
+        self.watch.look_at_disk(self, operation)
 
     def arrive(self, packet: bytes) -> bool:
         """Take a packet from the line."""
@@ -275,7 +279,7 @@ class Site(Shell):
     def _finished(self, life: int, request: Any, result: object) -> None:  # noqa: ANN401
         if life != self.life:
             return
-        if self.nvs.hardware.battery and isinstance(request, NvsWrite | NvsSave):
+        if self.nvs.answers_at_once() and isinstance(request, NvsWrite | NvsSave):
             # Memory with a battery answers at once, in the middle of the turn.
             self.processor.completed(request, result, self.clock_ns())
             return

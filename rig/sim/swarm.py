@@ -12,6 +12,7 @@ from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from rig.faults.packets import PacketRates
 from rig.faults.storage import SECTOR_BYTES, DiskRates
 from rig.sim.config import Deed, SiteHardware, WayConfig, WorldConfig
+from rig.sim.swarm_stores import alarms, checked
 
 TRACK_SECTORS = 8
 # Small rings overflow within a run; each must still hold a copied record of a whole volume.
@@ -19,10 +20,6 @@ RING_BYTES_MIN = 512 * 1024
 _ACKS = ("nvs",) * 5 + ("remote-nvs",) * 3 + ("remote-applied",) * 2 + ("remote-received",)
 # Share of sites with disks that do harm without a word; nothing more can be said of those tracks.
 SILENT = 0.06
-# Share of sites whose disks have checksums; and of those whose disks do such harm besides.
-CHECKED = 0.3
-CHECKED_SILENT = 0.4
-SCRUB_RATES = (0, 0, 1 << 16, 1 << 20)
 # Share of worlds with large volumes and long writes; each costs as much as ten others.
 LARGE = 0.04
 # Share of worlds whose volumes are larger than the caches, so that tracks are evicted while others
@@ -148,25 +145,10 @@ class Swarm:
         elif self._later_dice.random() < CROWDED:
             config = self._crowded(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
-        deeds = (*self._deeds(span_ns), *self._quarrel(span_ns))
+        deeds = (*self._deeds(span_ns), *self._quarrel(span_ns), *alarms(self._seed, span_ns))
         in_order = tuple(sorted(deeds, key=lambda deed: deed.time_ns))
-        config = replace(self._checked(config), deeds=in_order, rest_ns=self._rest_ns())
+        config = replace(checked(config), deeds=in_order, rest_ns=self._rest_ns())
         return self._forking(config, span_ns) if dice.random() < FORKS else config
-
-    def _checked(self, config: WorldConfig) -> WorldConfig:
-        """Return a world in which disks may have checksums, and then do harm without a word."""
-        dice = Random(f"{self._seed}/swarm/sums")
-        sites: list[SiteHardware] = []
-        for site in config.sites:
-            found = site
-            if dice.random() < CHECKED:
-                found = replace(found, sums=True, scrub_bytes_per_s=dice.choice(SCRUB_RATES))
-                if dice.random() < CHECKED_SILENT:
-                    kind = dice.choice(("rot", "lost", "misdirected", "lie"))
-                    rate = math.exp(dice.uniform(math.log(0.002), math.log(0.1)))
-                    found = replace(found, disk=replace(found.disk, **{kind: rate}))
-            sites.append(found)
-        return replace(config, sites=(sites[0], sites[1]))
 
     def _rest_ns(self) -> int:
         """Return how long the sites have time to flush and to trim while all may still go wrong."""

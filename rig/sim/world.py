@@ -14,6 +14,7 @@ from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.states import PairState, Role
+from emulator.node.guard import StoreState
 from rig.faults.plan import Fault, Plan
 from rig.sim.accounts import balance, spending
 from rig.sim.config import WorldConfig
@@ -182,7 +183,10 @@ class World:
         if site.group.stopped:
             self.watch.mark("restarted for a spoilt record")
             site.crash(1, MILLISECOND_NS, power=False)
-        elif self.liveness and site.primary():
+            return
+        if self.liveness:
+            self.deeds.new_battery(site)
+        if self.liveness and site.primary():
             for key in site.processor.mending.damaged:
                 self.host.write_anew(key >> TRACK_BITS, key & TRACK_MASK)
             if site.group.suspended:
@@ -197,6 +201,8 @@ class World:
     def _why_not(self) -> str:
         if not all(site.ready for site in self.sites):
             return "a site is not ready"
+        if any(site.processor.guard.state is not StoreState.GOOD for site in self.sites):
+            return "a battery has failed"
         if self._parted():
             settled = all(site.processor.settled() for site in self.sites)
             return "" if settled else "tracks are not yet on the disks"

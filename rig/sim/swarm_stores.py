@@ -1,0 +1,44 @@
+"""What a seed chooses besides: disks with checksums that do harm, and batteries that fail.
+
+Each has dice of its own, so that a seed still means its old world in all else.
+"""
+
+import math
+from dataclasses import replace
+from random import Random
+
+from rig.sim.config import Deed, SiteHardware, WorldConfig
+
+# Share of sites whose disks have checksums; and of those whose disks do harm without a word.
+CHECKED = 0.3
+CHECKED_SILENT = 0.4
+HARM = (0.002, 0.1)
+SCRUB_RATES = (0, 0, 1 << 16, 1 << 20)
+# Share of sites whose battery, if they have one, fails for a while.
+ALARMS = 0.3
+
+
+def checked(config: WorldConfig) -> WorldConfig:
+    """Return a world in which disks may have checksums, and then do harm without a word."""
+    dice = Random(f"{config.seed}/swarm/sums")
+    sites: list[SiteHardware] = []
+    for site in config.sites:
+        found = site
+        if dice.random() < CHECKED:
+            found = replace(found, sums=True, scrub_bytes_per_s=dice.choice(SCRUB_RATES))
+            if dice.random() < CHECKED_SILENT:
+                kind = dice.choice(("rot", "lost", "misdirected", "lie"))
+                rate = math.exp(dice.uniform(*map(math.log, HARM)))
+                found = replace(found, disk=replace(found.disk, **{kind: rate}))
+        sites.append(found)
+    return replace(config, sites=(sites[0], sites[1]))
+
+
+def alarms(seed: int, span_ns: int) -> list[Deed]:
+    """Return when batteries fail, and for how long, at sites that have one."""
+    dice = Random(f"{seed}/swarm/alarms")
+    return [
+        Deed(int(dice.random() * span_ns), "alarm", name, int(dice.random() * span_ns))
+        for name in "AB"
+        if dice.random() < ALARMS
+    ]
