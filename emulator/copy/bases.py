@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from emulator.cache.tracks import ZERO_TRACK
 from emulator.clock import SECOND_NS
-from emulator.copy.services import READ_RETRY_NS, ReadTracks, Saved, Until
+from emulator.copy.services import READ_RETRY_NS, ReadTracks, Saved, pause
 from emulator.errors import CorruptError, DeviceError, UnreadableError
 
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ def read_bases(services: Services, group: Group, keys: Sequence[int]) -> Asking[
         try:
             images: dict[int, bytes] = yield ReadTracks(keys)
         except DeviceError as error:
-            again_ns = services.now_ns + READ_RETRY_NS
             if _is_lost(error) or services.now_ns >= limit_ns:
                 yield from _give_up(services, group, keys, error)
             else:
-                yield Until(lambda again_ns=again_ns: services.now_ns >= again_ns)  # type: ignore[misc]
+                yield from pause(services, READ_RETRY_NS)
         else:
             return images
 

@@ -91,6 +91,12 @@ class Services(Protocol):
         """Have the superblock written as it is now; call `done` when that is durable."""
 
 
+def pause(services: Services, wait_ns: int) -> Step:
+    """Wait until so much time has passed."""
+    end_ns = services.now_ns + wait_ns
+    yield Until(lambda: services.now_ns >= end_ns)
+
+
 def read_tracks(services: Services, keys: Sequence[int]) -> Asking[dict[int, bytes]]:
     """Wait for the newest images of tracks, however often the disk refuses.
 
@@ -101,7 +107,6 @@ def read_tracks(services: Services, keys: Sequence[int]) -> Asking[dict[int, byt
         try:
             images: dict[int, bytes] = yield ReadTracks(keys)
         except DeviceError:
-            again_ns = services.now_ns + READ_RETRY_NS
-            yield Until(lambda again_ns=again_ns: services.now_ns >= again_ns)  # type: ignore[misc]
+            yield from pause(services, READ_RETRY_NS)
         else:
             return images

@@ -72,7 +72,7 @@ class AttachedDisk:
         return self._through(lambda: self._disk.read(offset, length))
 
     def write(self, runs: Runs) -> None:
-        """Write every run whole, in the order given."""
+        """Write every run whole; runs that touch the same bytes need calls of their own."""
         self._through(lambda: self._disk.write(runs))
 
     def zero(self, offset: int, length: int) -> None:

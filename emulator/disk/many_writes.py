@@ -127,9 +127,15 @@ class ManyWrites:
             # Until the system has answered, it may still read the buffers.
             wanted = ctypes.c_long(taken)
             answered = calls.getevents(self._context, wanted, wanted, events, None)
-            for at in range(0, max(answered, 0) * _EVENT_WORDS, _EVENT_WORDS):
+            if answered < 0:
+                if ctypes.get_errno() == errno.EINTR:
+                    continue
+                # Forbidden, perhaps: what was written is not known, and is written again.
+                self._usable = False
+                break
+            for at in range(0, answered * _EVENT_WORDS, _EVENT_WORDS):
                 sizes[events[at]] = events[at + 2]
-            taken -= max(answered, 0)
+            taken -= answered
         return sizes
 
 

@@ -72,7 +72,7 @@ class SlotDisk(abc.ABC):
             )
 
     def write(self, runs: Runs) -> None:
-        """Write every run whole, in the order given."""
+        """Write every run whole; runs that touch the same bytes need calls of their own."""
         check_writable(self.uri, writable=self._writable)
         with self._lock:
             parts: list[Part] = []

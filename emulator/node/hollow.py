@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from emulator.cache.tracks import TRACK_BITS
 from emulator.clock import SECOND_NS
 from emulator.copy.fetching import TRACKS_MAX
-from emulator.copy.services import Saved, Until
+from emulator.copy.services import Saved, Until, pause
 from emulator.copy.states import Role
 from emulator.errors import CorruptError, DeviceError
 from emulator.events import JournalRepaired
@@ -111,8 +111,7 @@ class Hollow:
                     f"{group.state.value}, {group.reason}. Start {peer} first; or go on there, "
                     f"with `dualcopy site role {group.name} --primary {peer} --force REASON`",
                 )
-            again_ns = processor.now_ns + PAUSE_NS
-            yield Until(lambda again_ns=again_ns: processor.now_ns >= again_ns)  # type: ignore[misc]
+            yield from pause(processor, PAUSE_NS)
         return None
 
     def _put(self, group: Group, images: Images) -> Asking[int]:

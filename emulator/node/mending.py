@@ -14,7 +14,7 @@ from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
 from emulator.copy.entries import HOST_ENTRY
-from emulator.copy.services import ReadJournal, Until
+from emulator.copy.services import ReadJournal, pause
 from emulator.errors import CorruptError, DeviceError, UnreadableError
 from emulator.events import TrackDamaged, TrackLost, TrackRepaired
 from emulator.nvs.journal import EntryKind
@@ -193,8 +193,7 @@ class Mending:
                 unknown = sums is None or not sums.known(key & TRACK_MASK)
                 if self._right(key, image) or (unknown and pair.fetching.same_place(fetched)):
                     return image
-            again_ns = processor.now_ns + PAUSE_NS
-            yield Until(lambda again_ns=again_ns: processor.now_ns >= again_ns)  # type: ignore[misc]
+            yield from pause(processor, PAUSE_NS)
         return None
 
     def status(self, device: int) -> dict[str, object]:
