@@ -109,8 +109,8 @@ def execute(device: Device, path: int, program: Program) -> Waiting[ProgramResul
         results: list[CcwResult] = []
         try:
             status, channel, place = yield from _chain(device, run, state, program, results)
-        except _ProgramCheckError as check:
-            status, channel, place = 0, PROGRAM_CHECK, check.place
+        except _ProgramCheckError as stop:
+            status, channel, place = 0, PROGRAM_CHECK, stop.place
         try:
             yield from run.finish()
         except UnitCheck as check:

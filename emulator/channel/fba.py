@@ -30,6 +30,7 @@ SENSE_BYTES = 24
 LOCATE_BYTES, EXTENT_BYTES = 8, 16
 WRITE_DATA, READ_REPLICATED, FORMAT_DEFECTIVE, WRITE_AND_VERIFY, READ_DATA = 1, 2, 4, 5, 6
 _WRITES, _READS = (WRITE_DATA, WRITE_AND_VERIFY), (READ_DATA, READ_REPLICATED)
+_OPERATIONS = (*_WRITES, *_READS, FORMAT_DEFECTIVE)
 _OPERATION, _OPERATION_RESERVED = 0x0F, 0xE0
 _MASK_WRITES, _MASK_RESERVED = 0xC0, 0x20
 _NO_FORMATS, _NO_WRITES = 0x00, 0x40
@@ -40,7 +41,6 @@ _EXTENT = struct.Struct(">BxxxIII")
 class FbaRun:
     """What one channel program knows on a fixed-block device."""
 
-    status = NORMAL
     code = 0
     sent = b""
     sequence = 0
@@ -56,6 +56,7 @@ class FbaRun:
         self.device = device
         self.state = state
         self.blocked = device.blocked(state)
+        self.status = NORMAL
         # The extent: its place on the device, and the numbers its blocks go by.
         self.extent_at = 0
         self.first = 0
@@ -160,7 +161,7 @@ def locate(run: FbaRun) -> int:
     if byte & _OPERATION_RESERVED or (
         (operation in _WRITES and writes == _NO_WRITES)
         or (operation == FORMAT_DEFECTIVE and writes in (_NO_FORMATS, _NO_WRITES))
-        or operation not in (*_WRITES, *_READS, FORMAT_DEFECTIVE)
+        or operation not in _OPERATIONS
     ):
         raise UnitCheck(INVALID_PARAMETER)
     if not blocks or block < run.first or block + blocks - 1 > run.last:

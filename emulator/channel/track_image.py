@@ -120,7 +120,8 @@ def end_offset(image: Buffer, track: int | None = None) -> int:
 
 def cut(image: Buffer, track: int | None = None) -> bytes:
     """Return the image without what follows its end marker."""
-    return bytes(image[: end_offset(image, track)])
+    end = end_offset(image, track)
+    return bytes(image[:end])
 
 
 def canonical(image: Buffer, size_bytes: int, track: int | None = None) -> bytes:

@@ -155,7 +155,8 @@ class HerculesDisk:
         # In a compressed image the first byte says how, and a real server may leave it so.
         image = b"\0" + image[1:] if image[:1] != b"\0" else image
         try:
-            image = image[: used_bytes(image, self.geometry, track)]
+            used = used_bytes(image, self.geometry, track)
+            image = image[:used]
         except BadTrackError:
             image = image[: self.geometry.image_bytes]
         if track not in self._zeros:

@@ -145,12 +145,11 @@ class ControlUnit:
         while not self._closed.wait(KEEP_ALIVE_S / 4):
             with self._lock:
                 idle_s = time.monotonic() - self._used_s
-                if self._talk is None or idle_s < KEEP_ALIVE_S:
-                    continue
-                try:
-                    self._ask(Opcode.QUERY, Query.CYLINDERS)
-                except (BrokenError, DeviceError):
-                    self._drop()  # whoever asks next connects anew
+                if self._talk is not None and idle_s >= KEEP_ALIVE_S:
+                    try:
+                        self._ask(Opcode.QUERY, Query.CYLINDERS)
+                    except (BrokenError, DeviceError):
+                        self._drop()  # whoever asks next connects anew
 
     # Requests and answers.
 

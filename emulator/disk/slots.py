@@ -115,7 +115,8 @@ class SlotDisk(abc.ABC):
         with self._lock:
             image = self.load(track)
         try:
-            return image[: track_image.check(image, self.geometry, track)]
+            end = track_image.check(image, self.geometry, track)
+            return image[:end]
         except BadTrackError as error:
             raise CorruptError(self.uri, str(error)) from error
 

@@ -162,7 +162,8 @@ class NbdSession:
             whole = memoryview(bytes(self._rest))
             self._rest.clear()
             # The header of an option comes back, to be kept until the data it announced is here.
-            self._rest += whole[self._step(whole, 0) :]
+            taken = self._step(whole, 0)
+            self._rest += whole[taken:]
         return stop
 
     def _step(self, view: memoryview, at: int) -> int:

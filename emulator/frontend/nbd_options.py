@@ -6,7 +6,6 @@ Leaves finding options in the stream, refusing overlong ones and closing to the 
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import ClassVar
 
 from emulator.channel.blocks import BlockVolume
 from emulator.frontend.nbd_protocol import (
@@ -78,6 +77,16 @@ class Negotiation:
         self.read_only = False
         self.has_context = False
         self.refused_options = 0
+        # STARTTLS is absent on purpose: we have no TLS, so it is answered as any option we lack.
+        self._handlers: dict[int, Callable[[int, bytes], bytes]] = {
+            Option.ABORT: self._abort,
+            Option.LIST: self._list,
+            Option.INFO: self._info,
+            Option.GO: self._info,
+            Option.STRUCTURED_REPLY: self._structured,
+            Option.LIST_META_CONTEXT: self._list_contexts,
+            Option.SET_META_CONTEXT: self._set_contexts,
+        }
 
     def accept_flags(self, flags: int) -> bool:
         """Take the client's flags; False when the protocol says to hang up."""
@@ -88,11 +97,11 @@ class Negotiation:
         """Return the answer to an option, or None when only hanging up can say no."""
         if option == Option.EXPORT_NAME:
             return self._open_by_name(data)
-        handler = self._HANDLERS.get(option)
+        handler = self._handlers.get(option)
         if handler is None:
             return self.refuse(option, OptionAnswer.ERR_UNSUP, "this option is not supported here")
         try:
-            return handler(self, option, data)
+            return handler(option, data)
         except _OptionError as error:
             return self.refuse(option, error.answer, error.text)
 
@@ -197,17 +206,6 @@ class Negotiation:
         if not volume.writable():
             flags |= Transmission.READ_ONLY
         return flags
-
-    _HANDLERS: ClassVar[dict[int, Callable[["Negotiation", int, bytes], bytes]]] = {
-        Option.ABORT: _abort,
-        Option.LIST: _list,
-        Option.INFO: _info,
-        Option.GO: _info,
-        Option.STRUCTURED_REPLY: _structured,
-        Option.LIST_META_CONTEXT: _list_contexts,
-        Option.SET_META_CONTEXT: _set_contexts,
-    }
-    # STARTTLS is absent on purpose: we have no TLS, so it is answered as any option we lack.
 
 
 class _Reader:

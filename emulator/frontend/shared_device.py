@@ -156,12 +156,14 @@ class SharedDevice:
 
     def _free(self) -> None:
         self.owner = None
-        while self._waiters and self.owner is None and self.usable():
+        while self._waiters and self.usable():
             client = self._waiters.popleft()
             connection = client.connection
             if connection is not None:
                 self._grant(client)
+                # If it is done with the device at once, it has freed it for the others already.
                 connection.granted()
+                return
 
     def _changed(self, track: int) -> None:
         """Tell every host but the one that wrote; also of writes by other front ends."""

@@ -6,7 +6,6 @@ is never said: see the rules in `shared_device.py`.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from emulator.channel.blocks import Outcome
 from emulator.frontend.shared_answers import LEVEL_MAX, SharedAnswers
@@ -47,6 +46,21 @@ class SharedRequests:
         self._granted: Later | None = None
         self._cookie = 0
         self._read_track = 0
+        self._handlers: dict[int, Callable[[int, bytes], None]] = {
+            Opcode.CONNECT: self._connect,
+            Opcode.DISCONNECT: self._disconnect,
+            Opcode.START: self._start,
+            Opcode.RESUME: self._start,
+            Opcode.END: self._end,
+            Opcode.SUSPEND: self._end,
+            Opcode.RESERVE: self._reserve,
+            Opcode.RELEASE: self._release,
+            Opcode.READ: self._read,
+            Opcode.WRITE: self._write,
+            Opcode.SENSE: self._sense,
+            Opcode.QUERY: self._query,
+            Opcode.COMPRESS: self._compress,
+        }
 
     def opened(self, client: Client) -> None:
         """Begin to take requests of this host."""
@@ -108,17 +122,17 @@ class SharedRequests:
     def take(self, opcode: int, flag: int, data: bytes) -> None:
         """Take one request."""
         self.client.spoke_ns = self.device.now_ns
-        handlers = self._HANDLERS
+        handlers = self._handlers
         handler = handlers.get(opcode)
         if handler is not None:
-            handler(self, flag, data)
+            handler(flag, data)
         elif opcode & COMPRESSED and opcode & ~COMPRESSED in handlers:
             try:
                 data = unpacked(data, flag)
             except BadDataError as problem:
                 self.answers.refuse(Code.INVALID, opcode, str(problem))
                 return
-            handlers[opcode & ~COMPRESSED](self, flag & ~KIND_MASK, data)
+            handlers[opcode & ~COMPRESSED](flag & ~KIND_MASK, data)
         else:
             self.answers.refuse(Code.INVALID, opcode, f"invalid request {opcode:02X}")
 
@@ -271,19 +285,3 @@ class SharedRequests:
         level = flag & 0x0F
         self.answers.level = level if level <= LEVEL_MAX else 0
         self.answers.done(ID.pack(self.answers.level))
-
-    _HANDLERS: ClassVar[dict[int, Callable[["SharedRequests", int, bytes], None]]] = {
-        Opcode.CONNECT: _connect,
-        Opcode.DISCONNECT: _disconnect,
-        Opcode.START: _start,
-        Opcode.RESUME: _start,
-        Opcode.END: _end,
-        Opcode.SUSPEND: _end,
-        Opcode.RESERVE: _reserve,
-        Opcode.RELEASE: _release,
-        Opcode.READ: _read,
-        Opcode.WRITE: _write,
-        Opcode.SENSE: _sense,
-        Opcode.QUERY: _query,
-        Opcode.COMPRESS: _compress,
-    }

@@ -160,7 +160,7 @@ class HostServer:
     def next_deadline_ns(self) -> int | None:
         """Return when `wake` is due even if nothing happens."""
         due = [device.next_deadline_ns() for device in self._shared]
-        first_ns = min((at for at in due if at is not None), default=None)
+        first_ns: int | None = min((at for at in due if at is not None), default=None)
         return first_ns if first_ns is None else max(first_ns, self._woken_ns + WAKE_NS)
 
     def send(self, *, paused: bool) -> None:

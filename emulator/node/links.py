@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from emulator.copy.pair import Pair
 from emulator.events import Event, LinkChanged
 from emulator.link.events import LinkDown, LinkRefused, LinkUp, RecordKept, RecordReceived
 from emulator.link.link import Link
@@ -14,6 +14,19 @@ from emulator.wire.checksum import Buffer
 RETRY_NS = 1_000_000_000
 
 
+class LinkedGroup(Protocol):
+    """What a link carries the records of: the copy of one group."""
+
+    def link_up(self) -> None:
+        """Take note that records can be sent."""
+
+    def link_lost(self, reason: str) -> None:
+        """Take note that the other site is out of reach."""
+
+    def received(self, kind: int, data: bytes) -> None:
+        """Take a record of this group from the link."""
+
+
 class LinkEnd:
     """This site's end of one link."""
 
@@ -22,7 +35,7 @@ class LinkEnd:
     ) -> None:
         self.settings = settings
         self.machine = Link(settings, entropy)
-        self.pairs: dict[int, Pair] = {}
+        self.pairs: dict[int, LinkedGroup] = {}
         self.reason = "not started"
         self._emit = emit
         self._entropy = entropy

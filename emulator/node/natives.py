@@ -7,6 +7,7 @@ to `frontend/native_unit.py` and what they do to `frontend/native_device.py`.
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from emulator.errors import MisuseError
 from emulator.events import Event
@@ -135,8 +136,7 @@ class NativeServer:
 
     def counts(self) -> dict[str, int]:
         """Return figures for the status."""
-        counters = self._unit.counters
-        found = {name: getattr(counters, name) for name in counters.__slots__}
+        found = asdict(self._unit.counters)
         return {"hosts": sum(bool(host.paths) for host in self._unit.hosts.values()), **found}
 
 

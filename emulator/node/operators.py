@@ -132,7 +132,8 @@ class OperatorServer:
     def _send(self, file: int, operator: _Operator) -> None:
         with contextlib.suppress(BlockingIOError):
             while operator.to_send:
-                del operator.to_send[: operator.socket.send(operator.to_send)]
+                sent = operator.socket.send(operator.to_send)
+                del operator.to_send[:sent]
         if operator.ended and not (operator.to_send or operator.asked or operator.received):
             self._end(file)
             return
@@ -181,7 +182,8 @@ class OperatorServer:
         poll.register(operator.socket, select.POLLOUT)
         while operator.to_send:
             try:
-                del operator.to_send[: operator.socket.send(operator.to_send)]
+                sent = operator.socket.send(operator.to_send)
+                del operator.to_send[:sent]
             except BlockingIOError:
                 if not poll.poll(AUDITOR_PATIENCE_MS):
                     return False

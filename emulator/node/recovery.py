@@ -84,7 +84,8 @@ def start_replay(
     processor: Processor, body: dict[str, Any] | None, read: Read, ring_bytes: int, uri: str
 ) -> None:
     """Begin to replay the journal from where the superblock says; `ready` when it has ended."""
-    trim_lsn, chain, durable_lsn = 0, CHAIN_NONE.hex(), 0
+    trim_lsn, durable_lsn = 0, 0
+    chain: str | None = CHAIN_NONE.hex()
     if body is not None:
         trim_lsn, chain = body["trim_lsn"], body["trim_chain"]
         durable_lsn = body.get("durable_lsn", 0)

@@ -1,4 +1,4 @@
-"""Parts of a real site that fail as a schedule says: its nonvolatile store and its disks.
+"""A real site whose parts fail as a schedule says: its nonvolatile store and its disks.
 
 They stand between the production shell and its files, in a process that the harness starts
 (`rig/replay/site.py`). A crash is a SIGKILL of the process by itself, before, in the middle of or
@@ -20,6 +20,8 @@ from typing import Any, Final, NoReturn
 from emulator.clock import SECOND_NS
 from emulator.disk.base import Disk, Runs
 from emulator.errors import DeviceError
+from emulator.node.config import SiteConfig
+from emulator.node.runtime import SiteRuntime
 from emulator.nvs.store import NvsStore
 from emulator.wire.checksum import Buffer
 from rig.faults.plan import Draw, Drawn, Fault, Plan
@@ -190,3 +192,24 @@ def happened(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class FailingSite(SiteRuntime):
+    """The production shell over parts that fail."""
+
+    def __init__(self, config: SiteConfig, folder: Path, schedule: Schedule, life: int) -> None:
+        self._books = Books(folder, config.name, schedule)
+        self._plan = schedule.config
+        self._life = life
+        self._opened = 0
+        super().__init__(config)
+
+    def open_store(self, uri: str) -> NvsStore:
+        """Return a store at each of whose steps the process may die."""
+        return FailingStore(uri, self._books, self._plan, self._life)
+
+    def open_disk(self, uri: str) -> Disk:
+        """Return the next device's disk, which may refuse."""
+        name = f"{self.config.name}.{self._opened}"
+        self._opened += 1
+        return FailingDisk(super().open_disk(uri), name, self._books, self._plan, self._life)

@@ -9,35 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from emulator.disk.base import Disk
 from emulator.errors import DualCopyError
-from emulator.node.config import SiteConfig
-from emulator.node.runtime import SiteRuntime, run_site
-from emulator.nvs.store import NvsStore
+from emulator.node.runtime import run_site
 from rig.bench.loader import load_bench
-from rig.replay.parts import Books, FailingDisk, FailingStore
-from rig.sim.schedule import Schedule, read_file
-
-
-class FailingSite(SiteRuntime):
-    """The production shell over parts that fail."""
-
-    def __init__(self, config: SiteConfig, folder: Path, schedule: Schedule, life: int) -> None:
-        self._books = Books(folder, config.name, schedule)
-        self._plan = schedule.config
-        self._life = life
-        self._opened = 0
-        super().__init__(config)
-
-    def open_store(self, uri: str) -> NvsStore:
-        """Return a store at each of whose steps the process may die."""
-        return FailingStore(uri, self._books, self._plan, self._life)
-
-    def open_disk(self, uri: str) -> Disk:
-        """Return the next device's disk, which may refuse."""
-        name = f"{self.config.name}.{self._opened}"
-        self._opened += 1
-        return FailingDisk(super().open_disk(uri), name, self._books, self._plan, self._life)
+from rig.replay.parts import FailingSite
+from rig.sim.schedule import read_file
 
 
 def main() -> int:

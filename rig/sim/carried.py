@@ -18,7 +18,7 @@ from rig.sim.violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from emulator.copy.pair import Pair
+    from emulator.node.links import LinkedGroup
     from emulator.wire.checksum import Buffer
 
 _NUMBERED = frozenset(map(int, (PacketType.DATA, PacketType.ACK, PacketType.CLOSE)))
@@ -85,8 +85,7 @@ class Carried:
 class WatchedPair:
     """The copy of a group, as its link sees it; what is delivered is compared first."""
 
-    def __init__(self, pair: Pair, delivered: Callable[[int, bytes], None]) -> None:
-        self.group = pair.group
+    def __init__(self, pair: LinkedGroup, delivered: Callable[[int, bytes], None]) -> None:
         self.link_up = pair.link_up
         self.link_lost = pair.link_lost
         self._received = pair.received

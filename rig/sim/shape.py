@@ -91,7 +91,7 @@ class WatchedProcessor(Processor):
             carried.came_out(kind, data, end.settings.window_bytes, spoilt=spoilt)
 
         for number, pair in end.pairs.items():
-            end.pairs[number] = WatchedPair(pair, delivered)  # type: ignore[assignment]
+            end.pairs[number] = WatchedPair(pair, delivered)
 
 
 def recover(

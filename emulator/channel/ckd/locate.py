@@ -56,20 +56,23 @@ EXTENDED_OPERATIONS = frozenset(_READS | _WRITES | _TRACKS | _EXTENDED)
 """Operation bytes of Locate Record Extended, the extended operation in place of X'3F'."""
 
 # Domains that commands may come in (`table.py`).
-IN_READS = frozenset(_READS)
-IN_ANY_READS = frozenset(_READS | {READ_ANY})
-IN_READ_COUNTS = frozenset(_READS | {READ_ANY, WRITE_DATA, WRITE_DATA | DATA})
-IN_HOME_READS = frozenset(
+IN_READS: frozenset[int] = frozenset(_READS)
+IN_ANY_READS: frozenset[int] = frozenset(_READS | {READ_ANY})
+IN_READ_COUNTS: frozenset[int] = frozenset(_READS | {READ_ANY, WRITE_DATA, WRITE_DATA | DATA})
+IN_HOME_READS: frozenset[int] = frozenset(
     {READ_DATA, READ_DATA | HOME, READ_DATA | DATA, READ | HOME, READ | INDEX}
 )
-IN_READ_TRACKS = frozenset(_TRACKS | {READ_TRACKSET, READ_TRACKSET | HOME})
-IN_DATA_WRITES = frozenset({WRITE_DATA, WRITE_DATA | DATA})
-IN_ANY_WRITES = IN_DATA_WRITES | {WRITE_ANY}
-IN_LAST_WRITES = IN_DATA_WRITES | {WRITE_TRACK}
-IN_FORMATS = frozenset(FORMAT_WRITE | orientation for orientation in (COUNT, HOME, INDEX))
-IN_RECORD_WRITES = IN_FORMATS | {WRITE_TRACK}
-IN_HOME_FORMATS = frozenset({FORMAT_WRITE | HOME, FORMAT_WRITE | INDEX})
-IN_WRITE_TRACK = frozenset({WRITE_TRACK})
+IN_READ_TRACKS: frozenset[int] = frozenset(_TRACKS | {READ_TRACKSET, READ_TRACKSET | HOME})
+IN_DATA_WRITES: frozenset[int] = frozenset({WRITE_DATA, WRITE_DATA | DATA})
+IN_ANY_WRITES: frozenset[int] = IN_DATA_WRITES | {WRITE_ANY}
+IN_LAST_WRITES: frozenset[int] = IN_DATA_WRITES | {WRITE_TRACK}
+IN_FORMATS: frozenset[int] = frozenset(
+    FORMAT_WRITE | orientation for orientation in (COUNT, HOME, INDEX)
+)
+IN_RECORD_WRITES: frozenset[int] = IN_FORMATS | {WRITE_TRACK}
+IN_HOME_FORMATS: frozenset[int] = frozenset({FORMAT_WRITE | HOME, FORMAT_WRITE | INDEX})
+IN_WRITE_TRACK: frozenset[int] = frozenset({WRITE_TRACK})
+IN_HOME_WRITE: frozenset[int] = frozenset({FORMAT_WRITE | HOME})
 
 
 def locate_record(run: CkdRun) -> Waiting[int]:

@@ -50,19 +50,15 @@ _NO_PREVIOUS = -1
 class CkdRun:
     """The state of one channel program.
 
-    Class attributes are the state that a chain begins with.
+    Class attributes are what a chain begins with, as far as it is plain numbers and texts.
     """
 
-    status = NORMAL
     code = 0
     """The command under way, its multitrack bit included."""
     sent = b""
     """What its CCWs sent."""
 
-    # The track under the head. `at` is the offset behind the field that `orientation` names.
-    image: bytearray | bytes | None = None
-    orientation = AT_INDEX
-    at = HOME_ADDRESS_BYTES
+    # The track under the head.
     record = 0
     record_at = 0
     record_id = b""
@@ -80,8 +76,6 @@ class CkdRun:
 
     # What came before in the chain.
     sequence = 0
-    previous = _NO_PREVIOUS
-    proof = Proof.NONE
     index_passed = False
     positioned = False
     followers: tuple[int, ...] | None = None
@@ -118,6 +112,13 @@ class CkdRun:
         self.track = -1
         self.last_track = device.geometry.tracks - 1
         self.blocked = device.blocked(state)
+        self.status = NORMAL
+        self.image: bytearray | bytes | None = None
+        self.orientation = AT_INDEX
+        self.at = HOME_ADDRESS_BYTES
+        """The offset behind the field that `orientation` names."""
+        self.previous = _NO_PREVIOUS
+        self.proof = Proof.NONE
 
     def admit(self, command: Command) -> None:
         """Refuse a command that may not come at this point of the chain."""

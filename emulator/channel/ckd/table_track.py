@@ -235,7 +235,7 @@ _WRITES = (
         _WRITE,
         writes.write_home_address,
         positioned=True,
-        domain=frozenset({locate.FORMAT_WRITE | locate.HOME}),
+        domain=locate.IN_HOME_WRITE,
         writes=Writes.HOME,
         keeps=(Proof.HOME,),
     ),
