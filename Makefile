@@ -2,6 +2,7 @@
 #
 #   make demo       two sites, a real line, a real disk image; ARGS="--out DIR" goes to the demo
 #   make test       every check, then every test; what CI runs
+#   make compile    machine code of the sources, where gcc and Python's headers are
 #   make slow       the long tests: the whole demo with tampering, the bug zoo, wide seeds
 #   make check      only what does not run tests: format, lint, types, imports, spelling, docs
 #   make generate   write the files derived from emulator/wire/layout.py
@@ -13,7 +14,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test slow check generate docs clean
+.PHONY: demo test slow check compile generate docs clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -21,12 +22,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # Two workers: the suite's own processes (sites, peers) are at work beside them.
 TEST_WORKERS ?= 2
+MACHINE_CODE_TESTS := $(addprefix tests/,cache channel compiled contract copy disk frontend link node nvs \
+    record transport wire)
 
 demo: $(VENV)/.run
 	@$(BIN)/dualcopy demo $(ARGS)
 
-test: check
+# The tests run the sources; sites, commands and workers that they start run machine code, and so do
+# the unit tests once more.
+test: check compile
 	@$(BIN)/pytest -q -n $(TEST_WORKERS) -m "not performance and not slow" $(PYTEST_ARGS)
+	@test -e emulator/compiled.json || echo "make: no machine code here, so it is not tested"
+	@! test -e emulator/compiled.json || \
+	    MACHINE_CODE=1 $(BIN)/pytest -q -n $(TEST_WORKERS) -m "not performance and not slow" \
+	    $(MACHINE_CODE_TESTS) $(PYTEST_ARGS) || test $$? -eq 5
 	@# Measurements last, in one process, so that nothing else takes the processor from them.
 	@# pytest ends with 5 when PYTEST_ARGS has left none of them.
 	@! grep -rqs --include='*.py' 'mark\.performance' tests || \
@@ -34,6 +43,10 @@ test: check
 
 slow: $(VENV)/.dev
 	@$(BIN)/pytest -q -m slow $(PYTEST_ARGS)
+
+# 77: this machine cannot; CI must.
+compile: $(VENV)/.dev
+	@$(BIN)/dualcopy compile || test $$? -eq 77 -a -z "$(CI)"
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --quiet --check .
@@ -51,6 +64,8 @@ docs: $(VENV)/.dev
 
 clean:
 	@rm -rf $(VENV) rig/docs/_build rig/docs/_generated build dist *.egg-info
+	@rm -f *.so emulator/compiled.json
+	@find emulator rig -name '*.so' -delete
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find emulator rig tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -62,7 +77,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	@echo "make: installing what its checks need into $(VENV) (only once)"
-	@$(PIP) install -e '.[campaign,dev,report]'
+	@$(PIP) install -e '.[campaign,compile,dev,report]'
 	@touch $@
 
 $(VENV)/.made:

@@ -29,6 +29,15 @@ for _name in [name for name in os.environ if name.startswith("DUALCOPY_")]:
     del os.environ[_name]
 os.environ["NO_COLOR"] = "1"
 
+# MACHINE_CODE=1: the tests themselves run what `dualcopy compile` made; else they run the sources.
+# What they start runs as users have it. This must be settled before anything of ours is imported.
+MACHINE_CODE = bool(os.environ.get("MACHINE_CODE"))
+if not MACHINE_CODE:
+    os.environ["DUALCOPY_INTERPRETED"] = "1"
+from emulator import compiled  # noqa: E402
+
+os.environ.pop("DUALCOPY_INTERPRETED", None)
+
 # A machine that is busy with other work is slow, and no test fails for that.
 hypothesis.settings.register_profile(
     "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -98,6 +107,20 @@ def lacking(name: str) -> str | None:
         module = name.removeprefix("python:")
         return None if importlib.util.find_spec(module) else f"pip install {module}"
     return None if shutil.which(name) else f"apt-get install {_PACKAGES.get(name, name)}"
+
+
+def pytest_configure() -> None:
+    """Refuse to test machine code that is not there."""
+    if MACHINE_CODE and compiled.WHY_INTERPRETED:
+        raise pytest.UsageError(
+            f"no machine code: {compiled.WHY_INTERPRETED}; run dualcopy compile"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what machine code has no names for."""
+    if MACHINE_CODE:
+        items[:] = [item for item in items if item.get_closest_marker("sources") is None]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from rig.compiled.parts import FOLDERS, MORE
+
 FILE_LINES_MAX = 400
 FILE_LINES_USUAL = 300
 FUNCTION_LINES_MAX = 60
@@ -112,6 +114,24 @@ def python_sources(root: Path, *folders: str) -> list[Source]:
     """Return every Python file below the folders, in order of their paths."""
     paths = sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
     return [Source(path.relative_to(root).as_posix(), path.read_text()) for path in paths]
+
+
+def slices(source: Source) -> Iterator[str]:
+    """No bound of a slice does anything: mypyc (ADR 0026) works out some of them twice."""
+    if not source.path.startswith((*FOLDERS, *MORE)):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Slice):
+            for part in ast.walk(node):
+                if isinstance(part, ast.NamedExpr) or _is_call(part):
+                    yield f"{source.path}:{part.lineno}: give the bound a name before the slice"
+
+
+def _is_call(node: ast.AST) -> bool:
+    """Whether something else is called than what is free of effects and done at once."""
+    if not isinstance(node, ast.Call):
+        return False
+    return not (isinstance(node.func, ast.Name) and node.func.id in ("int", "len", "max", "min"))
 
 
 def file_length(source: Source, reasons: dict[str, str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from emulator import compiled
 from emulator.disk import create_disk, open_disk
 from emulator.errors import DualCopyError
 
@@ -52,6 +53,9 @@ def examine() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
     yield from _extensions()
+    why = compiled.WHY_INTERPRETED
+    fix = "sudo apt-get install gcc python3-dev; dualcopy compile"
+    yield Finding("machine code", not why, why or "everything faster, sim twice", fix)
     yield _finding("pty lines", _can_open_pty, "pty:", "mount devpts at /dev/pts")
     yield _finding(
         "raw Ethernet lines",

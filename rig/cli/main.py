@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from emulator.compiled import code
 from emulator.errors import DualCopyError
 
 DEFECT_CODE = DualCopyError.exit_code
@@ -45,6 +46,7 @@ NOUNS = {
     "exhaust": Noun("rig.cli.sim:exhaust", "Try out a small scope of faults whole."),
     "zoo": Noun("rig.cli.sim:zoo", "Plant mistakes into a copy of the source; see each found."),
     "shrink": Noun("rig.cli.sim:shrink", "Make a failing run small: few faults, few writes."),
+    "compile": Noun("rig.cli.compile:compile_", "Make machine code: twice as fast."),
 }
 
 
@@ -117,9 +119,10 @@ def _show_version(wanted: bool) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            print(f"dualcopy {version('dualcopy')}")
+            number = version("dualcopy")
         except PackageNotFoundError:
-            print("dualcopy (not installed; run from its source)")
+            number = "not installed; run from its source"
+        print(f"dualcopy {number} ({code()})")
         raise typer.Exit
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emulator.compiled import code
 from emulator.errors import BenchError, CheckFailed
 from rig.cli.options import JsonOption
 from rig.cli.output import print_json, print_table
@@ -79,12 +80,13 @@ def _bench(*, as_json: bool) -> None:
 
     found = measure()
     if as_json:
-        print_json(found)
+        print_json({**found, "code": code()})
         return
     print_table(
         ("figure", "value", "goal", "times the goal"),
         [(name, row["value"], row["goal"], row["ratio"]) for name, row in found["figures"].items()],
     )
+    print(f"measured: {code()}")
 
 
 def _account(summary: "Summary", *, as_json: bool) -> None:

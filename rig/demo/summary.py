@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from emulator.clock import SECOND_NS
+from emulator.compiled import code
 from emulator.errors import DualCopyError
 from emulator.units import size_text
 from rig.demo import plan
@@ -97,7 +98,8 @@ def lag_series(name: str, unit: str, key: str, evidence: Evidence) -> Series:
 def versions() -> dict[str, str]:
     """Return the versions of everything that matters to a run."""
     found = {"dualcopy": _version("dualcopy"), "Python": platform.python_version()}
-    return found | {name: _version(name) for name in PACKAGES} | {"Linux": platform.release()}
+    packages = {name: _version(name) for name in PACKAGES}
+    return found | packages | {"Linux": platform.release(), "code": code()}
 
 
 def _version(package: str) -> str:

@@ -79,7 +79,7 @@ def source_copy() -> Iterator[Path]:
     """Give a folder with a copy of the source, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
         for package in ("emulator", "rig"):
-            left_out = shutil.ignore_patterns("__pycache__", "docs")
+            left_out = shutil.ignore_patterns("__pycache__", "docs", "*.so", "compiled.json")
             shutil.copytree(ROOT / package, Path(folder) / package, ignore=left_out)
         yield Path(folder)
 

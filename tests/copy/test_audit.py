@@ -97,6 +97,7 @@ def test_zeros_are_told_by_their_number(world):
     assert zeros[3:] == [0, 0, 3]
 
 
+@pytest.mark.sources
 def test_what_is_kept_after_a_start_waits_for_one_auditor_only(world, monkeypatch):
     duplex(world)
     feed, groups = world.a.processor.audit, world.a.processor.groups.values()

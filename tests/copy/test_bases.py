@@ -9,6 +9,8 @@ from emulator.copy.bases import UNREADABLE_NS_MAX, read_bases
 from emulator.copy.services import READ_RETRY_NS, ReadTracks, Saved, Until
 from emulator.errors import CorruptError, DeviceError, UnreadableError
 
+pytestmark = pytest.mark.sources
+
 IMAGE = b"i" * 4096
 LOST = CorruptError("mem:", "does not fit its checksum")
 AWAY = UnreadableError("mem:", "nobody has it")

@@ -60,6 +60,7 @@ class Tape:
         return bytes(data)
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("seed", range(4))
 def test_every_track_is_the_flushed_one_or_a_later_one(tmp_path, monkeypatch, seed):
     dice = random.Random(f"crash/{seed}")

@@ -61,6 +61,7 @@ def test_a_volume_group_on_a_partition_makes_the_disk_used(tmp_path: Path, syste
     assert device_users(SDA1, tmp_path / "proc", system) == []
 
 
+@pytest.mark.sources
 def test_swap_and_mounts_known_only_by_their_source(
     tmp_path: Path, system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

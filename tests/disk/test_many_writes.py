@@ -33,6 +33,7 @@ def runs_of_random(count: int, seed: int) -> list[tuple[int, list[bytes]]]:
     ]
 
 
+@pytest.mark.sources
 def test_all_runs_are_where_they_belong(image):
     runs = runs_of_random(2 * EVENTS_MAX - 24, 1)
     descriptor = os.open(image, os.O_RDWR)

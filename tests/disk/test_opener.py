@@ -24,6 +24,7 @@ def _plug_in(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
 
 
+@pytest.mark.sources
 def test_a_plugged_in_kind_opens_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "OtherDisk", OtherDisk, raising=False)
     _plug_in(monkeypatch, "emulator.disk.memory:OtherDisk")

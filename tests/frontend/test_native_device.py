@@ -220,6 +220,7 @@ def test_a_read_waits_for_the_write_before_it(blocks):
     assert bytes(served.ended[1].transfers[0].data) == b"w" * 512 + bytes(512)
 
 
+@pytest.mark.sources
 def test_a_program_that_brings_too_much_is_told_so(blocks, monkeypatch):
     _, _, served = blocks
     monkeypatch.setattr("emulator.frontend.native_device.PROGRAM_BYTES_MAX", 1000)

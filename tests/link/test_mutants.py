@@ -28,6 +28,8 @@ from tests.link import test_hostile as of_hostile
 from tests.link import test_lifecycle as of_lifecycle
 from tests.link import test_window as of_window
 
+pytestmark = pytest.mark.sources
+
 
 def decode_without_crc(data):
     spoilt = codec.decode_packet(data)

@@ -1,5 +1,7 @@
 """The small parts: time, pace, loss and growth, each on its own."""
 
+import pytest
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.link.congestion import FLOOR_PACKETS, INITIAL_BYTES, Congestion
 from emulator.link.loss import Flight
@@ -152,6 +154,7 @@ def test_a_known_rate_keeps_the_line_filled_whatever_is_lost():
     assert congestion.limit_bytes >= 500_000
 
 
+@pytest.mark.sources
 def test_waits_follow_the_line():
     fast = Timing(settings())
     slow = Timing(settings(mtu_bytes=256, rate_bytes_per_s=96.0))

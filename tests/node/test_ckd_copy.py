@@ -12,6 +12,8 @@ from tests.node.history import History
 from tests.node.test_ckd_stories import TrackHost
 from tests.node.world import World
 
+pytestmark = pytest.mark.sources
+
 MODEL = geometry("3390-1", 1)
 SLOT = MODEL.slot_bytes
 SIZES = {"vol0": MODEL.tracks * SLOT, "vol1": 40960}

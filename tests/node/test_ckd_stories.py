@@ -16,6 +16,8 @@ from tests.node.history import History, Host
 from tests.node.test_stories import SIZE, Story, _small_records  # noqa: F401  an autouse fixture
 from tests.node.world import Site
 
+pytestmark = pytest.mark.sources
+
 MODEL = geometry("3340-35", 1)
 SLOT = MODEL.slot_bytes
 BLOCKS = SIZE[1]

@@ -12,6 +12,8 @@ from emulator.nvs.recovery import Recovery
 from tests.node.history import History, Host
 from tests.node.world import World
 
+pytestmark = pytest.mark.sources
+
 IN_HEADER, IN_PAYLOAD = 20, HEAD_BYTES + 40
 
 

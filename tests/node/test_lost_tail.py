@@ -6,6 +6,8 @@ from rig.sim.exhaust import small
 from rig.sim.site import Site
 from rig.sim.world import World
 
+pytestmark = pytest.mark.sources
+
 
 @pytest.fixture
 def site() -> Site:

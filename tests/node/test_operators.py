@@ -13,6 +13,8 @@ from emulator.node.console import LINE_BYTES_MAX
 from emulator.node.loop import Loop
 from emulator.node.operators import ANSWERS_BYTES_MAX, OPERATORS_MAX, OperatorServer
 
+pytestmark = pytest.mark.sources
+
 
 class Answers:
     """A console that answers at once, or when told to."""

@@ -9,6 +9,8 @@ from emulator.events import JournalOverflow
 from tests.node.history import History, Host
 from tests.node.world import Site, World
 
+pytestmark = pytest.mark.sources
+
 
 class Pair:
     """Two sites in duplex, with a history behind them."""

@@ -13,6 +13,8 @@ from emulator.record import epoch
 from tests.node.history import History, Host
 from tests.node.world import PAIR, SIZES, Site, World
 
+pytestmark = pytest.mark.sources
+
 SIZE = list(SIZES.values())
 ACTS = 60
 

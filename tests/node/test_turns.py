@@ -30,6 +30,7 @@ def site(tmp_path: Path, monkeypatch):
         runtime.close()
 
 
+@pytest.mark.sources
 def test_a_turn_that_leaves_its_background_out_is_followed_by_another_soon(site, monkeypatch):
     """Also when that turn finds nothing but hosts that have their answers already."""
     rhythm = site.processor.rhythm

@@ -56,6 +56,7 @@ def test_it_ends_soon_when_stopped(store):
     assert store.read(0, 16), "the store is still open"
 
 
+@pytest.mark.sources
 def test_it_takes_no_more_than_the_machine_can_spare(store, monkeypatch):
     monkeypatch.setattr(warm, "spare_bytes", lambda: 2 * warm.PIECE_BYTES)
     warming = warm.Warming(store.fileno(), RING_START, store.size_bytes)

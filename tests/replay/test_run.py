@@ -81,6 +81,7 @@ def test_every_rule_holds_on_a_real_line(tmp_path, capsys, medium):
 def test_a_mistake_is_found_and_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(SiteProcess, "module", "tests.replay.mistaken_site")
     monkeypatch.setenv("SWAP_AFTER", "8")
+    monkeypatch.setenv("DUALCOPY_INTERPRETED", "1")
     monkeypatch.setenv("PYTHONPATH", ".")
     made = schedule(200, deeds=(), volumes=(64 * 4096,), outstanding=8, reads=0.0)
     code, folder = run(tmp_path, made._replace(faults=[]), "udp")

@@ -9,6 +9,8 @@ from rig.sim.history import Change, Entry, apply
 from rig.sim.image import Image
 from rig.sim.nvs import Remains
 
+pytestmark = pytest.mark.sources
+
 TRACKS = 5
 # The last track reaches beyond the end of the volume.
 SIZE = TRACKS * TRACK_BYTES - 512

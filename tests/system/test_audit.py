@@ -80,7 +80,7 @@ def test_every_epoch_is_right_whatever_is_killed(two_sites, tmp_path, block_byte
 def test_a_swapped_record_is_named_by_csn_and_track(two_sites, tmp_path):
     bench = two_sites(size_bytes=8 << 20)
     bench.b.entry = "tests.system.swapping_site"
-    bench.start(SWAP_AFTER="30")
+    bench.start(SWAP_AFTER="30", DUALCOPY_INTERPRETED="1")
     bench.wait("duplex")
     with (
         Load(bench.a, tmp_path / "writes", rate=2000) as load,

@@ -144,6 +144,7 @@ def test_blocks_of_two_processes_never_mix(path):
     assert changes > PROCESSES
 
 
+@pytest.mark.sources
 def test_a_process_that_keeps_the_lock_stops_the_capture_and_not_the_site(
     path, writer, monkeypatch
 ):

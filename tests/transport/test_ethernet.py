@@ -114,6 +114,7 @@ def test_an_interface_that_is_not_there(veth: Veth) -> None:
         open_line(f"eth://dcnone?netns={veth.namespace}")
 
 
+@pytest.mark.sources
 def test_namespaces_go_by_name_and_we_come_back(
     veth: Veth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

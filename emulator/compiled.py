@@ -1,0 +1,63 @@
+"""Which code runs: the sources, or the machine code that `dualcopy compile` has made of them.
+
+Both do the same, the machine code about twice as fast (ADR 0026). It is used only while it is of
+these very sources: as soon as one of them has changed, the interpreter takes the sources again.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+from pathlib import Path
+from typing import Final
+
+SWITCH: Final = "DUALCOPY_INTERPRETED"
+"""An environment variable: set to anything, the sources run."""
+ROOT: Final = Path(__file__).resolve().parents[1]
+STAMP: Final = ROOT / "emulator" / "compiled.json"
+"""Says of which sources and for which Python the machine code is."""
+_FOLDERS = tuple(str(ROOT / package) for package in ("emulator", "rig"))
+
+
+def stamp_of(names: Iterable[str], root: Path = ROOT) -> dict[str, object]:
+    """Return what tells the sources `names` (paths below `root`) from any later ones."""
+    states = {name: (root / name).stat() for name in names}
+    files = {name: [state.st_mtime_ns, state.st_size] for name, state in states.items()}
+    return {"python": EXTENSION_SUFFIXES[0], "files": files}
+
+
+def why_not(stamp: Path = STAMP, root: Path = ROOT) -> str:
+    """Return why the machine code may not run, or nothing if it may."""
+    try:
+        made = json.loads(stamp.read_text(encoding="utf-8"))
+        now = stamp_of(made["files"], root)
+    except FileNotFoundError as missing:
+        gone = Path(missing.filename)
+        return "not compiled" if gone == stamp else f"{gone.name} is gone since it was compiled"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{stamp} cannot be read"
+    if now["python"] != made["python"]:
+        return "compiled for another Python"
+    changed = [name for name in made["files"] if now["files"][name] != made["files"][name]]  # type: ignore[index]
+    return f"{changed[0]} has changed since it was compiled" if changed else ""
+
+
+def code() -> str:
+    """Return which code runs, in a few words for users."""
+    return f"interpreted: {WHY_INTERPRETED}" if WHY_INTERPRETED else "compiled"
+
+
+def _sources_only(path: str) -> FileFinder:
+    if not path.startswith(_FOLDERS):
+        raise ImportError(path)
+    return FileFinder(path, (SourceFileLoader, SOURCE_SUFFIXES))
+
+
+WHY_INTERPRETED: Final = f"{SWITCH} is set" if os.environ.get(SWITCH) else why_not()
+"""Why the sources run; nothing if the machine code does."""
+if WHY_INTERPRETED:
+    # Python itself would take machine code first, whatever its age.
+    sys.path_hooks.insert(0, _sources_only)
+    for _folder in _FOLDERS:
+        sys.path_importer_cache.pop(_folder, None)
