@@ -74,8 +74,9 @@ def next_state(state: PairState, signal: Signal) -> PairState:
         raise MisuseError(msg) from None
 
 
+_UNSAFE = "UNSAFE: acknowledged writes may be lost with this site's process"
 _DUPLEX_PROMISES = {
-    AckLevel.VOLATILE: "UNSAFE: acknowledged writes may be lost with this site's process",
+    AckLevel.VOLATILE: _UNSAFE,
     AckLevel.NVS: "no acknowledged write lost on loss of a process; loss of the primary site "
     "loses at most the lag; the copy is a true past state",
     AckLevel.REMOTE_RECEIVED: "acknowledged writes have reached the other site's memory; the copy "
@@ -89,15 +90,17 @@ _DUPLEX_PROMISES = {
 
 def guarantee(role: Role, state: PairState, ack: AckLevel, *, consistent: bool) -> str:
     """Return the promise that holds now, in words (V1)."""
+    # A0 is never said to be more than it is, whatever else holds.
+    unsafe = _UNSAFE if ack is AckLevel.VOLATILE else ""
     if role is Role.NONE:
-        return "LOCAL: no acknowledged write lost on loss of the process; there is no copy"
+        kept = unsafe or "no acknowledged write lost on loss of the process"
+        return f"LOCAL: {kept}; there is no copy"
     if not consistent:
-        return "COPYING: the secondary is not a usable copy until copying ends"
+        copying = "COPYING: the secondary is not a usable copy until copying ends"
+        return f"{copying}; {unsafe}" if unsafe else copying
     name = state.value.upper()
     if state is PairState.DUPLEX:
         remote = ack in (AckLevel.REMOTE_NVS, AckLevel.REMOTE_APPLIED)
         return f"DUPLEX-{'SYNC' if remote else 'ASYNC'}: {_DUPLEX_PROMISES[ack]}"
-    return (
-        f"{name}: no acknowledged write lost on loss of the primary's process; the copy is a true "
-        f"past state and does not advance beyond what is sent"
-    )
+    kept = unsafe or "no acknowledged write lost on loss of the primary's process"
+    return f"{name}: {kept}; the copy is a true past state and does not advance beyond what is sent"

@@ -20,6 +20,7 @@ FAILURES_MAX: Final = 50
 """Failing runs kept of one campaign; more of them are counted only."""
 MARKS: Final = (
     "answered alone",
+    "answered from volatile memory",
     "battery failed",
     "copy begun",
     "copy ended",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from emulator.channel.blocks import TRACK_BYTES, Outcome
 from emulator.clock import MILLISECOND_NS
 from rig.faults.storage import SECTOR_BYTES
-from rig.sim.contents import STAMP, Contents
+from rig.sim.contents import Contents
 from rig.sim.operations import Operation
+from rig.sim.reading import check_read
 from rig.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Host:
         self._contents = Contents(config, dice)
         self._under_way: list[Operation] = []
         self._again: list[Operation] = []
+        self._early: deque[Operation] = deque(maxlen=FAILED_MAX)
+        """The last ones answered from memory (A0), which the journal may not have whole."""
         self._failed: deque[Operation] = deque(maxlen=FAILED_MAX)
         self._answered: dict[str, int] = {}
         self._steps = True
@@ -141,7 +144,7 @@ class Host:
 
     def _send(self, site: HostSite, operation: Operation) -> None:
         operation.site, operation.life = site, site.life
-        operation.csn = 0
+        operation.csn = operation.journalled_bytes = 0
         operation.after_csn = self._answered.get(site.name, 0)
         place = (operation.volume, operation.offset, operation.length)
         if operation.data is None:
@@ -149,9 +152,10 @@ class Host:
             if now is not None:
                 start = operation.offset
                 operation.before = bytes(now[operation.volume][start : start + operation.length])
+            early = (found for found in self._early if found.journalled_bytes < found.length)
             operation.rivals = [
                 other
-                for other in self._under_way
+                for other in (*self._under_way, *early)
                 if other.data is not None and other.overlaps(*place)
             ]
         else:
@@ -186,15 +190,18 @@ class Host:
             return
         self._under_way.remove(operation)
         if outcome is Outcome.DONE and operation.data is None:
-            self._check_read(operation, b"".join(data))
+            self.reads += 1
+            check_read(operation, b"".join(data), self.unknown)
         elif outcome is Outcome.DONE:
             self._swap_csn(operation)
-            if not operation.csn:
-                raise Violation("A1", f"a write was answered at {operation.site.name} unjournalled")
             self.answered_writes += 1
-            known_csn = self._answered.get(operation.site.name, 0)
-            self._answered[operation.site.name] = max(known_csn, operation.csn)
-            operation.site.answered(operation)
+            early = operation.site.answers_early()
+            if early:
+                self._early.append(operation)
+            if operation.csn:
+                self._note_answer(operation)
+            elif not early:
+                raise Violation("A1", f"a write was answered at {operation.site.name} unjournalled")
         elif outcome in (Outcome.READ_ONLY, Outcome.NOT_HERE):
             self.refusals += 1
             self._where = 1 - self._where
@@ -213,6 +220,11 @@ class Host:
         else:
             raise Violation("host", f"an operation inside the volume ended as {outcome.name}")
 
+    def _note_answer(self, operation: Operation) -> None:
+        site = operation.site
+        self._answered[site.name] = max(self._answered.get(site.name, 0), operation.csn)
+        site.answered(operation)
+
     def _swap_csn(self, operation: Operation) -> None:
         """Of equal writes take the first csn: nobody saw whose it is, and it is answered first."""
         for other in self._under_way:
@@ -227,45 +239,13 @@ class Host:
     def site_died(self, site: HostSite) -> None:
         """Do again, or give up, what a site did not answer before it died."""
         self._answered.pop(site.name, None)
+        for operation in [found for found in self._early if found.site is site]:
+            self._early.remove(operation)
         for operation in [found for found in self._under_way if found.site is site]:
             self._under_way.remove(operation)
             if operation.data is not None and self._dice.random() < 0.7:
                 self.redone += 1
                 self._again.append(operation)
-
-    def _check_read(self, operation: Operation, data: bytes) -> None:
-        self.reads += 1
-        if len(data) != operation.length:
-            raise Violation("C10", f"a read of {operation.length} bytes gave {len(data)}")
-        images = operation.site.contents()
-        if images is None or not operation.before:
-            return
-        start = operation.offset
-        if self.unknown and any(
-            (operation.volume, track) in self.unknown
-            for track in range(start // TRACK_BYTES, -(-(start + len(data)) // TRACK_BYTES))
-        ):
-            return
-        now = bytes(images[operation.volume][start : start + operation.length])
-        if data in (now, operation.before) or not operation.site.writable():
-            # A secondary may have applied several epochs meanwhile; each was a true past state.
-            return
-        for at in range(0, len(data), SECTOR_BYTES):
-            sector = data[at : at + SECTOR_BYTES]
-            known = [now[at : at + SECTOR_BYTES], operation.before[at : at + SECTOR_BYTES]]
-            for rival in operation.rivals:
-                if rival.data is not None and rival.overlaps(
-                    operation.volume, start + at, SECTOR_BYTES
-                ):
-                    begin = start + at - rival.offset
-                    known.append(rival.data[begin : begin + SECTOR_BYTES])
-            if sector not in known:
-                raise Violation(
-                    "C10",
-                    f"volume {operation.volume} sector {(start + at) // SECTOR_BYTES} at "
-                    f"{operation.site.name} reads as write {STAMP.unpack_from(sector)}, "
-                    f"not {STAMP.unpack_from(known[0])}",
-                )
 
     # The journal.
 
@@ -286,13 +266,16 @@ class Host:
                 "O2",
                 f"csn {csn} at {site_name} was asked for after csn {found.after_csn} was answered",
             )
+        found.journalled_bytes += len(change.data)
         if fresh or len(candidates) == 1:
             found.csn = csn
+        if fresh and found in self._early:
+            self._note_answer(found)
 
     def _asked_for(self, site_name: str, change: Change) -> list[Operation]:
         """Return the writes under way that a change may be of."""
         return [
             operation
-            for operation in (*self._under_way, *self._failed)
+            for operation in (*self._early, *self._under_way, *self._failed)
             if operation.site.name == site_name and operation.writes(change)
         ]

@@ -36,6 +36,9 @@ class HostSite(Protocol):
     def damaged(self, operation: Operation) -> bool:
         """Return whether a disk has damaged some track that an operation touches."""
 
+    def answers_early(self) -> bool:
+        """Return whether writes are complete before the journal has them (A0)."""
+
     def answered(self, operation: Operation) -> None:
         """Take note that a write was reported complete."""
 
@@ -49,6 +52,7 @@ class Operation:
         "csn",
         "data",
         "host",
+        "journalled_bytes",
         "length",
         "life",
         "offset",
@@ -67,6 +71,7 @@ class Operation:
         self.data: bytes | None = None
         """What is written; None for a read."""
         self.csn = 0
+        self.journalled_bytes = 0
         self.after_csn = 0
         """The newest write that this host knew to be complete when it sent this one (O2)."""
         self.life = 0

@@ -45,6 +45,8 @@ class Promises(Ledger):
         if csn > self.durable_csn(site, generation) and group.ack is not AckLevel.VOLATILE:
             raise Violation("A1", f"{site.name} answers csn {csn}, which is not durable there")
         known = self.known[site.name]
+        if csn > self.durable_csn(site, generation):
+            self.mark("answered from volatile memory")
         other = self.other(site)
         honest = csn <= self.durable_csn(other, generation) or self.known[other.name].lost
         if group.ack in _REMOTE and not honest:
@@ -103,6 +105,8 @@ class Promises(Ledger):
             raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
         if words.startswith("DUPLEX") and (group.state is not PairState.DUPLEX or not consistent):
             raise Violation("V1", f"{site.name} is {group.state.value} and says {words}")
+        if group.ack is AckLevel.VOLATILE and "UNSAFE" not in said["guarantee"]:
+            raise Violation("V1", f"{site.name} may lose what it answers and says {words}")
         if not consistent and "not a usable copy" not in said["guarantee"]:
             raise Violation("V1", f"{site.name} has no whole copy and says {said['guarantee']!r}")
         if group.role is not Role.PRIMARY:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.channel.blocks import Outcome
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
+from emulator.copy.levels import AckLevel
 from emulator.errors import CorruptError, DeviceError
 from emulator.node.requests import (
     DiskFlush,
@@ -118,6 +119,10 @@ class Shell:
             track in damaged or (volume, track) in self.watch.unknown
             for track in operation.tracks()
         )
+
+    def answers_early(self) -> bool:
+        """Return whether writes are complete before the journal has them (A0)."""
+        return self.group.ack is AckLevel.VOLATILE
 
     def clock_ns(self) -> int:
         """Return what this site takes for now; another site's clock has nothing to do with it."""

@@ -1,4 +1,4 @@
-"""What a seed chooses besides: disks with checksums that do harm, and batteries that fail.
+"""What a seed chooses besides: checksums and harm, batteries that fail, answers from memory.
 
 Each has dice of its own, so that a seed still means its old world in all else.
 """
@@ -14,6 +14,8 @@ CHECKED = 0.3
 CHECKED_SILENT = 0.4
 HARM = (0.002, 0.1)
 SCRUB_RATES = (0, 0, 1 << 16, 1 << 20)
+# Share of worlds whose hosts are answered before anything is durable (A0).
+VOLATILE = 0.06
 # Share of sites whose battery, if they have one, fails for a while.
 ALARMS = 0.3
 
@@ -32,6 +34,12 @@ def checked(config: WorldConfig) -> WorldConfig:
                 found = replace(found, disk=replace(found.disk, **{kind: rate}))
         sites.append(found)
     return replace(config, sites=(sites[0], sites[1]))
+
+
+def unsafe(config: WorldConfig) -> WorldConfig:
+    """Return a world in which the hosts' writes may be answered from memory (A0)."""
+    dice = Random(f"{config.seed}/swarm/volatile")
+    return replace(config, ack="volatile") if dice.random() < VOLATILE else config
 
 
 def alarms(seed: int, span_ns: int) -> list[Deed]:
