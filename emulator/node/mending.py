@@ -1,5 +1,7 @@
 """Mend tracks that a disk does not give, or gives wrong: from memory, the journal, or the peer.
 
+First the disk is asked once more: it may have given another place, or have been out of reach.
+
 Contents are taken only if they are the ones that were written: they fit the checksum, or, for a
 track without one, the other site stands at the same csn. What is mended is written anew, which
 gives the disk the chance to use another place. What cannot be mended is refused to hosts, and
@@ -14,7 +16,7 @@ from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
 from emulator.copy.entries import HOST_ENTRY
-from emulator.copy.services import ReadJournal, pause
+from emulator.copy.services import ReadJournal, Until, pause
 from emulator.errors import CorruptError, DeviceError, UnreadableError
 from emulator.events import TrackDamaged, TrackLost, TrackRepaired
 from emulator.nvs.journal import EntryKind
@@ -48,6 +50,8 @@ class Mending:
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
         self._waiting: dict[int, list[Done]] = {}
+        self._causes: dict[int, DeviceError] = {}
+        """Key -> what was wrong when it was last read."""
         self.damaged: dict[int, str] = {}
         """Key -> what is wrong, for tracks that are not mended."""
         self._found: dict[int, int] = {}
@@ -77,13 +81,14 @@ class Mending:
             return take
 
         for key, cause in bad.items():
+            self._causes[key] = cause
             waiting = self._waiting.get(key)
             if waiting is not None:
                 waiting.append(one(key))
                 continue
             self._waiting[key] = [one(key)]
             self._note(key, cause.cause)
-            self._processor.start(self._mend(key, cause))
+            self._processor.start(self._mend(key))
 
     def _note(self, key: int, cause: str) -> None:
         if key not in self.damaged:
@@ -109,9 +114,13 @@ class Mending:
     def _device(self, key: int) -> str:
         return list(self._processor.volumes)[key >> TRACK_BITS]
 
-    def _mend(self, key: int, cause: DeviceError) -> Step:
+    def _mend(self, key: int) -> Step:
         processor = self._processor
         source, image = "the cache", processor.cache.peek(key)
+        good: bytes | None = None
+        if image is None:
+            source, image = "a second read", (yield from self._from_disk(key))
+            good = image
         if image is None:
             source, image = "the journal", (yield from self._from_journal(key))
         if image is None:
@@ -119,7 +128,7 @@ class Mending:
         newest = processor.cache.peek(key)
         if newest is not None:
             source, image = "the cache", newest
-        waiting = self._waiting.pop(key)
+        waiting, cause = self._waiting.pop(key), self._causes.pop(key)
         if image is None:
             device = self._device(key)
             reason = f"{cause.cause}; neither the journal nor another site has it"
@@ -133,7 +142,7 @@ class Mending:
             self.repaired[source] = self.repaired.get(source, 0) + 1
             self.damaged.pop(key, None)
             processor.emit(TrackRepaired(self._device(key), key & TRACK_MASK, source))
-            if newest is None:
+            if newest is None and good is None:
                 # Dirty, so that the disk gets it; the journal need not keep it, for until then
                 # the disk has nothing that could be taken for right.
                 processor.cache.put(key, image, processor.journal.tail_lsn)
@@ -151,6 +160,17 @@ class Mending:
         volume = list(self._processor.volumes.values())[key >> TRACK_BITS]
         place = next(p for p in volume.group.volumes if p.site_index == key >> TRACK_BITS)
         return volume.group, place.index << TRACK_BITS | key & TRACK_MASK
+
+    def _from_disk(self, key: int) -> Asking[bytes | None]:
+        """Return what the disk gives when it is asked once more, if that is right."""
+        found: list[dict[int, bytes]] = []
+
+        def checked(result: dict[int, bytes] | DeviceError) -> None:
+            found.append({} if isinstance(result, DeviceError) else result)
+
+        self._processor.reading.check([key], checked)
+        yield Until(lambda: bool(found))
+        return found[0].get(key)
 
     def _from_journal(self, key: int) -> Asking[bytes | None]:
         """Return the contents that the journal still has, if they are the newest."""

@@ -38,8 +38,14 @@ class DiskRates:
     """A write lands elsewhere."""
     lie: float = 0.0
     """A flush is reported done; what it should have flushed goes with the power."""
+    misread: float = 0.0
+    """A read brings the contents of another place."""
     crash: float = 0.0
     """The site dies before, in the middle of or after a write or a flush."""
+
+    def silent(self) -> bool:
+        """Return whether the medium comes to hold what nobody has written there."""
+        return bool(self.rot or self.lost or self.misdirected or self.lie)
 
 
 class DiskChance:
@@ -60,7 +66,7 @@ class DiskChance:
     def _figures(self, kind: str) -> tuple[int, ...]:
         if kind == "slow":
             return (2 + self._dice.randrange(50),)
-        if kind in ("latent", "rot", "misdirected"):
+        if kind in ("latent", "rot", "misdirected", "misread"):
             return (self._dice.getrandbits(32),)
         if kind == "crash":
             return crash_figures(self._dice)
@@ -85,6 +91,7 @@ class DiskChance:
             ("slow", rates.slow),
             ("latent", rates.latent),
             ("rot", rates.rot),
+            ("misread", rates.misread),
         )
 
     def flush(self, _size_bytes: int) -> Drawn | None:

@@ -37,6 +37,7 @@ MARKS: Final = (
     "journal replayed",
     "journal tail lost",
     "new generation",
+    "old disk refused",
     "pair catching-up",
     "pair copying",
     "pair duplex",

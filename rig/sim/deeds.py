@@ -7,6 +7,7 @@ from emulator.copy.states import Role
 from emulator.node.guard import StoreState
 from rig.sim.config import Deed
 from rig.sim.line import Way
+from rig.sim.old_images import swap
 from rig.sim.scheduler import Scheduler
 from rig.sim.shape import GROUP
 from rig.sim.site import Site
@@ -63,6 +64,23 @@ class Deeds:
             site.watch.mark("battery failed")
             site.order(verb="battery", state="failed")
             self._later(deed, lambda: self.new_battery(site))
+
+    def _do_gone(self, deed: Deed) -> None:
+        """Pull the cable of a disk, and put it in again."""
+        disks = self._site(deed.target).disks
+        disk = disks[deed.figures[0] % len(disks)]
+        disk.gone = True
+
+        def back() -> None:
+            disk.gone = False
+
+        self._later(deed, back)
+
+    def _do_old(self, deed: Deed) -> None:
+        """Stop a site; whoever starts it again has put an old copy of a disk in its place."""
+        site = self._site(deed.target)
+        site.crash(0, deed.for_ns, power=False)
+        swap(site, deed.figures[0])
 
     def new_battery(self, site: Site) -> None:
         """Tell a site that its battery is good again."""

@@ -66,6 +66,10 @@ class SimulatedDisk:
         self._damaged_durable: set[int] = set()
         self.given: set[int] = set()
         """Damaged tracks that were read since the last start."""
+        self._misread: set[int] = set()
+        """Tracks that a read has taken for others; the next one finds them."""
+        self.gone = False
+        """Nothing reaches it, as when its cable is pulled."""
         self._latent: set[int] = set()
         self._lied: list[list[Piece]] = []
         """Written, reported flushed, and still in the volatile cache."""
@@ -109,7 +113,7 @@ class SimulatedDisk:
             return
         self._busy[queue] = None
         result: object = None
-        if fault is not None and fault.kind == "error":
+        if self.gone or (fault is not None and fault.kind == "error"):
             result = DeviceError(self.uri, "simulated input/output error")
             if isinstance(operation, DiskFlush):
                 # As kernels do it: what could not be flushed counts as clean from now on, and no
@@ -151,7 +155,23 @@ class SimulatedDisk:
         if self.damaged:
             tracks = range(offset // TRACK_BYTES, -(-(offset + length) // TRACK_BYTES))
             self.given.update(self.damaged.intersection(tracks))
+        if fault is not None and fault.kind == "misread":
+            offset = self._mistaken(offset, length, fault.figures[0])
+        elif self._misread:
+            self._misread.difference_update(tracks_of([(offset, bytes(length))]))
         return bytes(memoryview(self.live)[offset : offset + length])
+
+    def _mistaken(self, offset: int, length: int, figure: int) -> int:
+        """Return the place that is read in another's stead, where checksums tell and only once."""
+        tracks = tracks_of([(offset, bytes(length))])
+        places = (self.size_bytes - length) // TRACK_BYTES + 1
+        if self._told(tracks) != tracks or tracks & self._misread:
+            self._misread -= tracks
+            return offset
+        self._misread |= tracks
+        # A start that takes what it finds in tracks that were being written cannot tell either.
+        self.given |= tracks
+        return figure % places * TRACK_BYTES
 
     def _write(self, operation: DiskWrite, fault: Fault | None) -> None:
         pieces = pieces_of(operation)
@@ -211,6 +231,7 @@ class SimulatedDisk:
     def heal(self) -> None:
         """Replace bad sectors, and have no more secrets about the volatile cache."""
         self._latent.clear()
+        self.gone = False
         for pieces in self._lied:
             _apply(self.durable, pieces)
         self._lied.clear()

@@ -26,6 +26,7 @@ from emulator.node.requests import (
 )
 from rig.sim.disk import SimulatedDisk
 from rig.sim.nvs import SimulatedNvs, pieces_of
+from rig.sim.old_images import OldImages
 from rig.sim.shape import WatchedProcessor, device_name, read_journal, site_config
 from rig.sim.violation import Violation
 
@@ -74,6 +75,7 @@ class Shell:
             SimulatedDisk(f"{name}.{number}", size, hardware, scheduler, plan, config.seed)
             for number, size in enumerate(config.volumes)
         ]
+        self.old_images = OldImages(name, config)
         self.processor: WatchedProcessor
         self.group: Group
         """The group of the volumes."""

@@ -17,8 +17,8 @@ from emulator.node.console import Console
 from emulator.node.guard import StoreState
 from emulator.node.recovery import first_start
 from emulator.node.requests import NvsSave, NvsWrite
-from emulator.node.standing import judge
 from emulator.wire.packet import decode_packet
+from rig.sim.old_images import stand
 from rig.sim.shape import (
     GROUP,
     LINK,
@@ -90,11 +90,7 @@ class Site(Shell):
         }
         self.nvs.syncs = False
         body = self.nvs.load()
-        files = {name: disk.sums for name, disk in zip(sizes, self.disks, strict=True)}
-        try:
-            standing = judge(self.nvs.uri, body, files)
-        except CorruptError as error:
-            raise Violation("K13", str(error)) from error
+        standing = stand(self, body)
         processor = self.processor = WatchedProcessor(
             self.site_config,
             sizes,

@@ -78,6 +78,15 @@ class SimulatedSums:
         found._live = self._remains(pattern)
         return found
 
+    def copy(self) -> SimulatedSums:
+        """Return the file as it is, for a disk that is put aside."""
+        found = SimulatedSums(self._name, self.tracks)
+        found.header = None if self.header is None else dict(self.header)
+        found._begun = self._begun
+        found._live = bytearray(self._live)
+        found._durable = bytes(self._live)
+        return found
+
     def _remains(self, pattern: int) -> bytearray:
         table = bytearray(self._durable)
         for number, pieces in enumerate(self._unflushed):

@@ -12,7 +12,7 @@ from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from rig.faults.packets import PacketRates
 from rig.faults.storage import SECTOR_BYTES, DiskRates
 from rig.sim.config import Deed, SiteHardware, WayConfig, WorldConfig
-from rig.sim.swarm_stores import alarms, checked, unsafe
+from rig.sim.swarm_stores import alarms, checked, mishaps, unsafe
 
 TRACK_SECTORS = 8
 # Small rings overflow within a run; each must still hold a copied record of a whole volume.
@@ -145,9 +145,11 @@ class Swarm:
         elif self._later_dice.random() < CROWDED:
             config = self._crowded(config)
         span_ns = max(SECOND_NS, writes * think_ns) + 4 * config.ways[0].latency_ns
-        deeds = (*self._deeds(span_ns), *self._quarrel(span_ns), *alarms(self._seed, span_ns))
+        deeds = [*self._deeds(span_ns), *self._quarrel(span_ns), *alarms(self._seed, span_ns)]
+        config = unsafe(checked(config))
+        deeds += mishaps(config, span_ns)
         in_order = tuple(sorted(deeds, key=lambda deed: deed.time_ns))
-        config = replace(unsafe(checked(config)), deeds=in_order, rest_ns=self._rest_ns())
+        config = replace(config, deeds=in_order, rest_ns=self._rest_ns())
         return self._forking(config, span_ns) if dice.random() < FORKS else config
 
     def _rest_ns(self) -> int:

@@ -58,6 +58,27 @@ def test_programs_are_not_compiled():
         assert "__main__" not in ast.dump(tree), f"{path}: leave it out"
 
 
+EACH_ALONE = """
+import os, sys
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        __import__(name)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{name} cannot be the first that is imported")
+"""
+
+
+@pytest.mark.skipif(bool(why_not()), reason=f"no machine code: {why_not()}")
+def test_every_module_can_be_imported_first():
+    """A field of a class imported for type checkers only would end the process."""
+    names = [name.removesuffix(".py").replace("/", ".") for name in compiled(ROOT)]
+    command = [sys.executable, "-c", EACH_ALONE, *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+
+
 @pytest.mark.skipif(bool(why_not()), reason=f"no machine code: {why_not()}")
 def test_machine_code_does_what_the_sources_do():
     """The same worlds, seed by seed, to the last event."""

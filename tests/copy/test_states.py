@@ -60,3 +60,12 @@ def test_a_copy_under_way_is_never_called_usable():
     for state in PairState:
         text = guarantee(Role.SECONDARY, state, AckLevel.NVS, consistent=False)
         assert "not a usable copy" in text
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("state", PairState)
+@pytest.mark.parametrize("consistent", [True, False])
+def test_a_volatile_level_is_called_unsafe_whatever_else_holds(role, state, consistent):
+    text = guarantee(role, state, AckLevel.VOLATILE, consistent=consistent)
+    assert "UNSAFE" in text
+    assert "no acknowledged write lost" not in text

@@ -67,6 +67,15 @@ def test_rot_changes_the_medium_and_nothing_is_said():
     assert bench.spoiled == {2}
 
 
+def test_a_disk_that_is_gone_does_nothing_until_it_is_back():
+    bench = Bench()
+    bench.disk.gone = True
+    assert isinstance(bench.read(0), DeviceError)
+    assert isinstance(bench.do(DiskFlush(1, 0)), DeviceError)
+    bench.disk.heal()
+    assert isinstance(bench.read(0), bytes)
+
+
 @pytest.mark.parametrize("power", [True, False])
 def test_what_a_lying_flush_has_left_behind_goes_with_the_power(power):
     bench = Bench(Fault("disk.A.0.flush", 0, "lie"))
