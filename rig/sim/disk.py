@@ -22,6 +22,7 @@ from rig.faults.storage import (
 )
 from rig.sim.config import SiteHardware
 from rig.sim.image import Image
+from rig.sim.pieces import apply, pieces_of, tracks_of
 from rig.sim.scheduler import Scheduler
 from rig.sim.sums import SimulatedSums
 
@@ -185,7 +186,7 @@ class SimulatedDisk:
             self._spoil(tracks_of(pieces))
         elif self.damaged:
             self.damaged -= tracks_of(pieces)
-        _apply(self.live, pieces)
+        apply(self.live, pieces)
         self._unflushed.append(pieces)
         if self._latent:
             for offset, data in pieces:
@@ -215,7 +216,7 @@ class SimulatedDisk:
 
     def _flush(self) -> None:
         for pieces in (*self._lied, *self._unflushed):
-            _apply(self.durable, pieces)
+            apply(self.durable, pieces)
         self._lied.clear()
         self._unflushed.clear()
         self._damaged_durable = set(self.damaged)
@@ -233,7 +234,7 @@ class SimulatedDisk:
         self._latent.clear()
         self.gone = False
         for pieces in self._lied:
-            _apply(self.durable, pieces)
+            apply(self.durable, pieces)
         self._lied.clear()
 
     def power_lost(self, pattern: int, *, power: bool) -> None:
@@ -264,39 +265,18 @@ class SimulatedDisk:
         image = Image(self.durable if power else self.live)
         if power:
             for pieces in self._lied:
-                _apply(image, pieces)
+                apply(image, pieces)
             for number, pieces in enumerate(self._unflushed):
-                _apply(image, torn(pieces, pattern + 2 + number if pattern > 1 else pattern))
+                apply(image, torn(pieces, pattern + 2 + number if pattern > 1 else pattern))
         busy = self._busy[1]
         if isinstance(busy, DiskWrite):
-            _apply(image, torn(pieces_of(busy), pattern))
+            apply(image, torn(pieces_of(busy), pattern))
         return image
 
 
 def _death(fault: Fault | None) -> tuple[int, ...]:
     """Return when the site dies beside an operation, the pattern, and how long it is down."""
     return fault.figures if fault is not None and fault.kind == "crash" else (AFTER + 1, 0, 0)
-
-
-def pieces_of(operation: DiskWrite) -> list[Piece]:
-    """Return what a write puts where."""
-    pieces = [(offset, bytes(length)) for offset, length in operation.zeros]
-    pieces.extend((offset, b"".join(buffers)) for offset, buffers in operation.runs)
-    return pieces
-
-
-def _apply(image: Image, pieces: list[Piece]) -> None:
-    for offset, data in pieces:
-        image.put(offset, data)
-
-
-def tracks_of(pieces: list[Piece]) -> set[int]:
-    """Return the tracks that pieces lie in."""
-    return {
-        track
-        for offset, data in pieces
-        for track in range(offset // TRACK_BYTES, -(-(offset + len(data)) // TRACK_BYTES))
-    }
 
 
 def _ignore(_tracks: set[int]) -> None:

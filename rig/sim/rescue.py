@@ -17,8 +17,8 @@ from emulator.node.requests import DiskRead, DiskWrite, NvsSave, NvsWrite
 from emulator.node.standing import judge
 from emulator.nvs.areas import MAP_BYTES, MAP_START, SLOT_BYTES, decode_superblock
 from rig.sim.compare import Comparison
-from rig.sim.disk import pieces_of as disk_pieces
 from rig.sim.nvs import pieces_of as nvs_pieces
+from rig.sim.pieces import pieces_of as disk_pieces
 from rig.sim.shape import GROUP, device_name, recover
 from rig.sim.suspects import suspects_of
 from rig.sim.violation import Violation
