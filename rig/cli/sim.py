@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from rig.sim.campaign import Summary
     from rig.sim.run import Outcome
 
+KEPT_FROM_SEEDS: Final = 100
+"""A campaign of so many seeds also runs what was kept of earlier ones."""
 Writes = Annotated[int, typer.Option(min=1, max=10_000, help="Host writes in each run.")]
+Kept = Annotated[
+    bool | None,
+    typer.Option(
+        "--kept/--no-kept",
+        help="Run the schedules kept in fixtures/schedules, too. "
+        f"[default: with {KEPT_FROM_SEEDS} seeds or more]",
+        show_default=False,
+    ),
+]
 ScheduleFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A schedule, as `dualcopy sim` writes them.")
 ]
@@ -44,6 +55,7 @@ def sim(
     bench: Annotated[
         bool, typer.Option("--bench", help="Measure how fast the simulator is, and nothing else.")
     ] = False,
+    kept: Kept = None,
     out: Annotated[Path, typer.Option(help="Folder for schedules of runs that failed.")] = Path(
         "runs"
     ),
@@ -64,11 +76,27 @@ def sim(
         differing = [
             number for number in chosen if summary.digests[number] != again.digests[number]
         ]
-    _print(summary, digest=digest, differing=differing if twice else None, as_json=as_json)
+    if kept is None:
+        kept = len(chosen) >= KEPT_FROM_SEEDS
+    broken = _run_kept(quiet=as_json) if kept else None
+    said = summary.as_object()
+    if broken is not None:
+        said["failing_kept"] = broken
+    if digest:
+        said["digest"] = _digest(summary)
+    if twice:
+        said["differing_seeds"] = differing
+    _print(said, as_json=as_json)
     if account:
         _account(summary, as_json=as_json)
+    _judge(summary, broken or [], differing, marks=marks)
+
+
+def _judge(summary: "Summary", broken: list[str], differing: list[int], *, marks: bool) -> None:
     if summary.violations:
         raise CheckFailed(f"{sum(summary.violations.values())} of {summary.seeds} runs failed")
+    if broken:
+        raise CheckFailed(f"rules that held once do so no more in: {', '.join(broken)}")
     if differing:
         raise CheckFailed(f"seeds {differing} came out differently the second time")
     if marks and summary.missed_marks():
@@ -148,13 +176,29 @@ def write_schedule(outcome: "Outcome", out: Path) -> Path:
     return path
 
 
-def _print(summary: "Summary", *, digest: bool, differing: list[int] | None, as_json: bool) -> None:
-    said = summary.as_object()
-    if digest:
-        text = json.dumps(sorted(summary.digests.items()))
-        said["digest"] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    if differing is not None:
-        said["differing_seeds"] = differing
+def _run_kept(*, quiet: bool) -> list[str]:
+    """Run the schedules that once broke a rule; return those that do so again."""
+    from rig.sim.run import run_world
+    from rig.sim.schedule import read_file
+    from rig.sim.zoo import ROOT, SCHEDULES
+
+    broken: list[str] = []
+    for path in sorted((ROOT / SCHEDULES).glob("*.toml")):
+        schedule = read_file(path)
+        violation = run_world(schedule.config, schedule.faults).violation
+        if violation is not None:
+            broken.append(path.stem)
+            if not quiet:
+                typer.echo(f"{path.stem}: {violation}\n  repeat it: dualcopy run {path}")
+    return broken
+
+
+def _digest(summary: "Summary") -> str:
+    text = json.dumps(sorted(summary.digests.items()))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _print(said: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(said)
         return

@@ -9,6 +9,7 @@ from rig.cli.main import main
 from rig.sim.bench import GOALS, measure
 from rig.sim.config import calm
 from rig.sim.schedule import Schedule, from_text, to_text
+from rig.sim.zoo import ROOT, SCHEDULES
 
 
 def test_seeds_are_run_and_added_up(capsys, tmp_path):
@@ -83,3 +84,23 @@ def test_figures_come_with_their_goals(monkeypatch):
     for row in found["figures"].values():
         assert row["value"] > 0
         assert row["ratio"] == pytest.approx(row["value"] / row["goal"], abs=0.01)
+
+
+def test_what_was_kept_is_run_with_a_campaign(capsys, monkeypatch, tmp_path):
+    kept = tmp_path / "fixtures" / "schedules"
+    kept.mkdir(parents=True)
+    source = next(iter(sorted((ROOT / SCHEDULES).glob("*.toml"))))
+    (kept / "kept-long-ago.toml").write_bytes(source.read_bytes())
+    monkeypatch.setattr("rig.sim.zoo.ROOT", tmp_path)
+    words = ["sim", "--seeds", "0:2", "--writes", "5", "--json"]
+    assert main(words) == 0
+    assert "failing_kept" not in json.loads(capsys.readouterr().out)
+    assert main([*words, "--kept"]) == 0
+    assert json.loads(capsys.readouterr().out)["failing_kept"] == []
+    # A mistake for the length of this test: nobody ever takes a packet from the line.
+    monkeypatch.setattr("rig.sim.site.Site.arrive", lambda _site, _packet: False)
+    monkeypatch.setattr("rig.cli.sim._chosen", lambda _seeds, _seed: range(0))
+    assert main([*words, "--kept"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["failing_kept"] == ["kept-long-ago"]
+    assert "kept-long-ago" in said.err
