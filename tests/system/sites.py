@@ -174,8 +174,10 @@ class Site:
         """Return what the site has reported in all its lives, or the events of one name."""
         if not self.log.exists():
             return []
-        lines = self.log.read_text().splitlines()
-        found = [json.loads(line) for line in lines if line.startswith("{")]
+        # The last line may be on its way: where it crosses a page of the file, a reader sees half.
+        lines = self.log.read_text().splitlines(keepends=True)
+        whole = [line for line in lines if line.startswith("{") and line.endswith("\n")]
+        found = [json.loads(line) for line in whole]
         return [event for event in found if name in (None, event["event"])]
 
     def log_tail(self) -> str:
