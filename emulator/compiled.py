@@ -17,29 +17,36 @@ SWITCH: Final = "DUALCOPY_INTERPRETED"
 ROOT: Final = Path(__file__).resolve().parents[1]
 STAMP: Final = ROOT / "emulator" / "compiled.json"
 """Says of which sources and for which Python the machine code is."""
-_FOLDERS = tuple(str(ROOT / package) for package in ("emulator", "rig"))
+PACKAGES: Final = ("emulator", "rig")
+_FOLDERS = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
 
 
 def stamp_of(names: Iterable[str], root: Path = ROOT) -> dict[str, object]:
     """Return what tells the sources `names` (paths below `root`) from any later ones."""
-    states = {name: (root / name).stat() for name in names}
-    files = {name: [state.st_mtime_ns, state.st_size] for name, state in states.items()}
-    return {"python": EXTENSION_SUFFIXES[0], "files": files}
+    return {
+        "python": EXTENSION_SUFFIXES[0],
+        "files": {name: _state(root / name) for name in names},
+    }
+
+
+def _state(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_mtime_ns, found.st_size]
 
 
 def why_not(stamp: Path = STAMP, root: Path = ROOT) -> str:
     """Return why the machine code may not run, or nothing if it may."""
     try:
         made = json.loads(stamp.read_text(encoding="utf-8"))
-        now = stamp_of(made["files"], root)
+        changed = [name for name, was in made["files"].items() if _state(root / name) != was]
+        python = made["python"]
     except FileNotFoundError as missing:
         gone = Path(missing.filename)
         return "not compiled" if gone == stamp else f"{gone.name} is gone since it was compiled"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{stamp} cannot be read"
-    if now["python"] != made["python"]:
+    if python != EXTENSION_SUFFIXES[0]:
         return "compiled for another Python"
-    changed = [name for name in made["files"] if now["files"][name] != made["files"][name]]  # type: ignore[index]
     return f"{changed[0]} has changed since it was compiled" if changed else ""
 
 
@@ -49,7 +56,7 @@ def code() -> str:
 
 
 def _sources_only(path: str) -> FileFinder:
-    if not path.startswith(_FOLDERS):
+    if not f"{path}{os.sep}".startswith(_FOLDERS):
         raise ImportError(path)
     return FileFinder(path, (SourceFileLoader, SOURCE_SUFFIXES))
 
@@ -59,5 +66,5 @@ WHY_INTERPRETED: Final = f"{SWITCH} is set" if os.environ.get(SWITCH) else why_n
 if WHY_INTERPRETED:
     # Python itself would take machine code first, whatever its age.
     sys.path_hooks.insert(0, _sources_only)
-    for _folder in _FOLDERS:
-        sys.path_importer_cache.pop(_folder, None)
+    for _package in PACKAGES:
+        sys.path_importer_cache.pop(str(ROOT / _package), None)

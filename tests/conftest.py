@@ -32,11 +32,19 @@ os.environ["NO_COLOR"] = "1"
 # MACHINE_CODE=1: the tests themselves run what `dualcopy compile` made; else they run the sources.
 # What they start runs as users have it. This must be settled before anything of ours is imported.
 MACHINE_CODE = bool(os.environ.get("MACHINE_CODE"))
-if not MACHINE_CODE:
-    os.environ["DUALCOPY_INTERPRETED"] = "1"
-from emulator import compiled  # noqa: E402
 
-os.environ.pop("DUALCOPY_INTERPRETED", None)
+
+def _settle() -> str:
+    """Import what decides which code runs; return why the sources do."""
+    if not MACHINE_CODE:
+        os.environ["DUALCOPY_INTERPRETED"] = "1"
+    from emulator import compiled
+
+    os.environ.pop("DUALCOPY_INTERPRETED", None)
+    return compiled.WHY_INTERPRETED
+
+
+_WHY_INTERPRETED = _settle()
 
 # A machine that is busy with other work is slow, and no test fails for that.
 hypothesis.settings.register_profile(
@@ -82,6 +90,12 @@ def _can_open_raw_socket() -> bool:
     return True
 
 
+def _has_machine_code() -> bool:
+    from emulator.compiled import why_not
+
+    return not why_not()
+
+
 # Name -> (how to find out, what to tell who lacks it).
 CAPABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (lambda: os.geteuid() == 0, "run as root"),
@@ -90,6 +104,7 @@ CAPABILITIES: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: _runs("unshare", "--net", "ip", "link") or _runs("unshare", "-Urn", "ip", "link"),
         "needs network namespaces: run as root, or allow user namespaces",
     ),
+    "machine code": (_has_machine_code, "dualcopy compile"),
     "libnbd": (
         lambda: _runs("/usr/bin/python3", "-c", "import nbd"),
         "apt-get install python3-libnbd",
@@ -111,10 +126,8 @@ def lacking(name: str) -> str | None:
 
 def pytest_configure() -> None:
     """Refuse to test machine code that is not there."""
-    if MACHINE_CODE and compiled.WHY_INTERPRETED:
-        raise pytest.UsageError(
-            f"no machine code: {compiled.WHY_INTERPRETED}; run dualcopy compile"
-        )
+    if MACHINE_CODE and _WHY_INTERPRETED:
+        raise pytest.UsageError(f"no machine code: {_WHY_INTERPRETED}; run dualcopy compile")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -117,10 +117,9 @@ class Mending:
     def _mend(self, key: int) -> Step:
         processor = self._processor
         source, image = "the cache", processor.cache.peek(key)
-        good: bytes | None = None
         if image is None:
             source, image = "a second read", (yield from self._from_disk(key))
-            good = image
+        on_disk = source == "a second read" and image is not None
         if image is None:
             source, image = "the journal", (yield from self._from_journal(key))
         if image is None:
@@ -142,7 +141,7 @@ class Mending:
             self.repaired[source] = self.repaired.get(source, 0) + 1
             self.damaged.pop(key, None)
             processor.emit(TrackRepaired(self._device(key), key & TRACK_MASK, source))
-            if newest is None and good is None:
+            if newest is None and not on_disk:
                 # Dirty, so that the disk gets it; the journal need not keep it, for until then
                 # the disk has nothing that could be taken for right.
                 processor.cache.put(key, image, processor.journal.tail_lsn)

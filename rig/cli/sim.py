@@ -178,14 +178,10 @@ def write_schedule(outcome: "Outcome", out: Path) -> Path:
 
 def _run_kept(*, quiet: bool) -> list[str]:
     """Run the schedules that once broke a rule; return those that do so again."""
-    from rig.sim.run import run_world
-    from rig.sim.schedule import read_file
-    from rig.sim.zoo import ROOT, SCHEDULES
+    from rig.sim.kept import run_kept
 
     broken: list[str] = []
-    for path in sorted((ROOT / SCHEDULES).glob("*.toml")):
-        schedule = read_file(path)
-        violation = run_world(schedule.config, schedule.faults).violation
+    for path, violation in run_kept():
         if violation is not None:
             broken.append(path.stem)
             if not quiet:

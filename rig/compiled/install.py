@@ -11,11 +11,10 @@ import tempfile
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from emulator.compiled import ROOT, STAMP, SWITCH, stamp_of, why_not
+from emulator.compiled import PACKAGES, ROOT, STAMP, SWITCH, stamp_of, why_not
 from emulator.errors import CannotRunHere, UnavailableError
 from rig.compiled.parts import sources
 
-FOLDERS = ("emulator", "rig")
 SUFFIX = EXTENSION_SUFFIXES[0]
 BUILDER = "rig.compiled.build"
 _LOG_LINES = 12
@@ -56,17 +55,15 @@ def compile_sources() -> None:
 def remove() -> int:
     """Take the machine code away; return how many files there were."""
     STAMP.unlink(missing_ok=True)
-    return sum(_unlinked(path) for path in libraries())
-
-
-def _unlinked(path: Path) -> bool:
-    path.unlink()
-    return True
+    found = libraries()
+    for path in found:
+        path.unlink()
+    return len(found)
 
 
 def libraries() -> list[Path]:
     """Return the files of machine code beside the sources."""
-    below = [path for folder in FOLDERS for path in (ROOT / folder).rglob(f"*{SUFFIX}")]
+    below = [path for package in PACKAGES for path in (ROOT / package).rglob(f"*{SUFFIX}")]
     return [*below, *ROOT.glob(f"*__mypyc{SUFFIX}")]
 
 

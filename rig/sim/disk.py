@@ -68,7 +68,7 @@ class SimulatedDisk:
         self.given: set[int] = set()
         """Damaged tracks that were read since the last start."""
         self._misread: set[int] = set()
-        """Tracks that a read has taken for others; the next one finds them."""
+        """Tracks that the last such fault has hit; the next one spares them."""
         self.gone = False
         """Nothing reaches it, as when its cable is pulled."""
         self._latent: set[int] = set()
@@ -153,26 +153,23 @@ class SimulatedDisk:
             for sector in range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES))
         ):
             return DeviceError(self.uri, "simulated medium error")
+        tracks = range(offset // TRACK_BYTES, -(-(offset + length) // TRACK_BYTES))
         if self.damaged:
-            tracks = range(offset // TRACK_BYTES, -(-(offset + length) // TRACK_BYTES))
             self.given.update(self.damaged.intersection(tracks))
-        if fault is not None and fault.kind == "misread":
-            offset = self._mistaken(offset, length, fault.figures[0])
-        elif self._misread:
-            self._misread.difference_update(tracks_of([(offset, bytes(length))]))
+        if fault is not None and fault.kind == "misread" and self._strays(set(tracks)):
+            places = (self.size_bytes - length) // TRACK_BYTES + 1
+            offset = fault.figures[0] % places * TRACK_BYTES
         return bytes(memoryview(self.live)[offset : offset + length])
 
-    def _mistaken(self, offset: int, length: int, figure: int) -> int:
-        """Return the place that is read in another's stead, where checksums tell and only once."""
-        tracks = tracks_of([(offset, bytes(length))])
-        places = (self.size_bytes - length) // TRACK_BYTES + 1
+    def _strays(self, tracks: set[int]) -> bool:
+        """Return whether another place is read in their stead: where checksums tell, not twice."""
         if self._told(tracks) != tracks or tracks & self._misread:
             self._misread -= tracks
-            return offset
+            return False
         self._misread |= tracks
         # A start that takes what it finds in tracks that were being written cannot tell either.
         self.given |= tracks
-        return figure % places * TRACK_BYTES
+        return True
 
     def _write(self, operation: DiskWrite, fault: Fault | None) -> None:
         pieces = pieces_of(operation)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from emulator.compiled import ROOT, SWITCH, why_not
+from emulator.compiled import ROOT, SWITCH
 from rig.compiled import install
 from rig.compiled.parts import LEFT_OUT, MORE, compiled, sources
 
@@ -70,7 +70,7 @@ for name in sys.argv[1:]:
 """
 
 
-@pytest.mark.skipif(bool(why_not()), reason=f"no machine code: {why_not()}")
+@pytest.mark.needs("machine code")
 def test_every_module_can_be_imported_first():
     """A field of a class imported for type checkers only would end the process."""
     names = [name.removesuffix(".py").replace("/", ".") for name in compiled(ROOT)]
@@ -79,7 +79,7 @@ def test_every_module_can_be_imported_first():
     assert not done.returncode, done.stderr
 
 
-@pytest.mark.skipif(bool(why_not()), reason=f"no machine code: {why_not()}")
+@pytest.mark.needs("machine code")
 def test_machine_code_does_what_the_sources_do():
     """The same worlds, seed by seed, to the last event."""
     digests = []

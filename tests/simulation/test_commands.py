@@ -8,8 +8,8 @@ from emulator.copy.group import Group
 from rig.cli.main import main
 from rig.sim.bench import GOALS, measure
 from rig.sim.config import calm
+from rig.sim.kept import kept_files
 from rig.sim.schedule import Schedule, from_text, to_text
-from rig.sim.zoo import ROOT, SCHEDULES
 
 
 def test_seeds_are_run_and_added_up(capsys, tmp_path):
@@ -87,11 +87,9 @@ def test_figures_come_with_their_goals(monkeypatch):
 
 
 def test_what_was_kept_is_run_with_a_campaign(capsys, monkeypatch, tmp_path):
-    kept = tmp_path / "fixtures" / "schedules"
-    kept.mkdir(parents=True)
-    source = next(iter(sorted((ROOT / SCHEDULES).glob("*.toml"))))
-    (kept / "kept-long-ago.toml").write_bytes(source.read_bytes())
-    monkeypatch.setattr("rig.sim.zoo.ROOT", tmp_path)
+    kept = tmp_path / "kept-long-ago.toml"
+    kept.write_bytes(kept_files()[0].read_bytes())
+    monkeypatch.setattr("rig.sim.kept.kept_files", lambda: [kept])
     words = ["sim", "--seeds", "0:2", "--writes", "5", "--json"]
     assert main(words) == 0
     assert "failing_kept" not in json.loads(capsys.readouterr().out)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emulator.copy.stream import Stream
+from rig.sim.kept import kept_files
 from rig.sim.run import run_world
 from rig.sim.schedule import read_file
 
@@ -21,6 +22,7 @@ def test_every_rule_holds_in_what_was_kept(path):
 
 def test_something_is_kept():
     assert KEPT
+    assert kept_files() == KEPT, "a campaign runs them all"
 
 
 def test_copying_without_bound_beside_a_long_epoch_never_ends(monkeypatch):
