@@ -24,7 +24,7 @@ from typing import NamedTuple
 from emulator.channel.blocks import TRACK_BYTES, BlockVolume, Outcome, Requester
 from emulator.channel.geometry import Geometry
 from emulator.channel.track_image import END_MARKER, BadTrackError, build
-from emulator.channel.track_walk import is_contents, is_whole, used_bytes
+from emulator.channel.track_walk import image_in_pages, is_contents, is_whole, used_bytes
 from emulator.errors import MisuseError
 from emulator.events import DiskFailed, Event
 
@@ -180,20 +180,23 @@ class TrackStore:
         if pieces is None:
             return None
         del self._reads[number]
-        return self._image(request, b"".join(pieces))
+        return self._image(request, pieces)
 
     def _read_done(self, request: _Read, outcome: Outcome, data: list[bytes]) -> None:
         if outcome is not Outcome.DONE:
             request.who.completed(request.cookie, outcome, [])
             return
-        image = self._image(request, b"".join(data))
+        image = self._image(request, data)
         if image is not None:
             request.who.completed(request.cookie, Outcome.DONE, [image])
 
     def _slot(self, track: int, number: int) -> list[bytes] | None:
         return self.volume.read(track * self._slot_bytes, self._slot_bytes, self, number)
 
-    def _image(self, request: _Read, slot: bytes) -> bytes | None:
+    def _image(self, request: _Read, pieces: list[bytes]) -> bytes | None:
+        if image := image_in_pages(pieces, self.geometry, request.track):
+            return image
+        slot = b"".join(pieces)
         try:
             used = used_bytes(slot, self.geometry, request.track)
         except BadTrackError as error:
@@ -229,8 +232,7 @@ class TrackStore:
             return True
         volume = self.volume
         accepted = volume.writes
-        self._number += 1
-        number = self._number
+        number = self._number = self._number + 1
         self._writes[number] = request
         at = request.track * self._slot_bytes + start
         if zero_tracks:
@@ -251,11 +253,9 @@ class TrackStore:
         track, offset, data = request[:3]
         stop = offset + len(data)
         if offset < 0 or stop > self.geometry.image_bytes:
-            raise BadTrackError(
-                track,
-                offset,
-                f"{len(data)} bytes do not fit in the {self.geometry.image_bytes} of a track",
-            )
+            fits = self.geometry.image_bytes
+            text = f"{len(data)} bytes do not fit in the {fits} of a track"
+            raise BadTrackError(track, offset, text)
         start = offset
         try:
             blank = not used_bytes(old, self.geometry, track)

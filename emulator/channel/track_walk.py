@@ -5,13 +5,17 @@ there is anything to say.
 """
 
 import struct
+from collections.abc import Sequence
 
+from emulator.channel.blocks import TRACK_BYTES
 from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
 from emulator.channel.track_image import END_MARKER, BadTrackError, check
 
 _HOME_ADDRESS = struct.Struct(">BHH")
 _ZERO_HEAD = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
 _ZERO = b"\0"
+_PAGE_SHIFT = TRACK_BYTES.bit_length() - 1
+_PAGE_MASK = TRACK_BYTES - 1
 
 
 def is_contents(slot: bytes, offset: int, stop: int) -> bool:
@@ -45,6 +49,33 @@ def used_bytes(slot: bytes, geometry: Geometry, track: int) -> int:
                 return offset + COUNT_BYTES
             offset += COUNT_BYTES + count[5] + (count[6] << 8) + count[7]
     return check(slot, geometry, track)
+
+
+def image_in_pages(pages: Sequence[bytes], geometry: Geometry, track: int) -> bytes:
+    """Return the image of a good track whose slot lies in these pages; nothing for any other.
+
+    As far as `used_bytes` says, which has to have the slot in one piece: two copies, not one.
+    """
+    used = _used_in_pages(pages, geometry, track)
+    count, rest = used >> _PAGE_SHIFT, used & _PAGE_MASK
+    return b"".join((*pages[:count], pages[count][:rest])) if rest else b"".join(pages[:count])
+
+
+def _used_in_pages(pages: Sequence[bytes], geometry: Geometry, track: int) -> int:
+    offset = HOME_ADDRESS_BYTES
+    home_address = _HOME_ADDRESS.pack(0, *geometry.address(track))
+    if len(pages) * TRACK_BYTES != geometry.slot_bytes or pages[0][:offset] != home_address:
+        return 0
+    last = geometry.image_bytes - COUNT_BYTES
+    while offset <= last:
+        page, start = offset >> _PAGE_SHIFT, offset & _PAGE_MASK
+        count = pages[page][start : start + COUNT_BYTES]
+        if len(count) < COUNT_BYTES:
+            count += pages[page + 1][: COUNT_BYTES - len(count)]
+        if count == END_MARKER:
+            return offset + COUNT_BYTES if offset > HOME_ADDRESS_BYTES else 0
+        offset += COUNT_BYTES + count[5] + (count[6] << 8) + count[7]
+    return 0
 
 
 def is_whole(image: bytes, geometry: Geometry, track: int) -> bool:

@@ -29,7 +29,9 @@ HOLE_BYTES_MIN = TRACK_BYTES
 # Shorter runs of zeros are sent as data: the reply would hardly be shorter, and clients write
 # what they get as holes in pieces of this size anyway.
 
-_TRACK_OF_ZEROS = bytes(TRACK_BYTES)
+TRACK_OF_ZEROS = bytes(TRACK_BYTES)
+"""The shortest piece that is named as zeros, not sent."""
+
 _DATA_HEAD = struct.Struct(CHUNK.format + "Q")
 _OFFSET_DATA = int(Chunk.OFFSET_DATA)
 _OFFSET_BYTES = 8
@@ -145,4 +147,4 @@ def _is_hole(piece: bytes) -> bool:
     size_bytes = len(piece)
     if size_bytes < HOLE_BYTES_MIN:
         return False
-    return piece == (_TRACK_OF_ZEROS if size_bytes == TRACK_BYTES else bytes(size_bytes))
+    return piece == (TRACK_OF_ZEROS if size_bytes == TRACK_BYTES else bytes(size_bytes))

@@ -19,6 +19,7 @@ from emulator.frontend.nbd_protocol import (
 )
 from emulator.frontend.nbd_replies import (
     SIMPLE_DONE,
+    TRACK_OF_ZEROS,
     error_chunk,
     extents_within,
     nothing_chunk,
@@ -48,6 +49,7 @@ _READ = int(Command.READ)
 _WRITE = int(Command.WRITE)
 _CACHE = int(Command.CACHE)
 _FUA = int(CommandFlag.FUA)
+_DF = int(CommandFlag.DF)
 _DONE = Outcome.DONE
 
 
@@ -267,8 +269,8 @@ class NbdRequests:
         data = self._volume.cached(offset, length)
         if data is None:
             self._read(0, handle, offset, length)
-        elif self._structured and data[0]:
-            # No zeros that a sparse reply would have to look for.
+        elif self._structured and len(data) == length and data != TRACK_OF_ZEROS:
+            # No zeros that a sparse reply would name: what is shorter than a track is sent.
             self._long += (whole_head(handle, offset, length), data)
             self._bytes += length
             self._bytes_out += length
@@ -312,7 +314,7 @@ class NbdRequests:
             self._fail(handle, Refusal(Errno.EIO, text))
         elif not self._export.structured:
             self._add_long([SIMPLE_DONE + handle, *data], length)
-        elif flags & CommandFlag.DF:
+        elif flags & _DF:
             self._add_long(whole_read(handle, offset, length, data), length)
         else:
             self._add_long(sparse_read(handle, offset, length, data), length)

@@ -23,14 +23,17 @@ STATUS_BYTES_MAX = 64 << 20
 CHANGES = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
 _NO_SPACE = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 
-_FLAGS_ALLOWED: dict[int, CommandFlag] = {
-    Command.READ: CommandFlag.FUA | CommandFlag.DF,
-    Command.WRITE: CommandFlag.FUA,
-    Command.FLUSH: CommandFlag.FUA,
-    Command.TRIM: CommandFlag.FUA,
-    Command.CACHE: CommandFlag.FUA,
-    Command.WRITE_ZEROES: CommandFlag.FUA | CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
-    Command.BLOCK_STATUS: CommandFlag.FUA | CommandFlag.REQ_ONE,
+# Plain numbers, because an operation on an IntFlag costs as much as all the rest of a request, and
+# because its ~ leaves out the bits without a name.
+_FUA, _NO_HOLE, _DF, _REQ_ONE, _FAST_ZERO = map(int, CommandFlag)
+_FLAGS_ALLOWED: dict[int, int] = {
+    Command.READ: _FUA | _DF,
+    Command.WRITE: _FUA,
+    Command.FLUSH: _FUA,
+    Command.TRIM: _FUA,
+    Command.CACHE: _FUA,
+    Command.WRITE_ZEROES: _FUA | _NO_HOLE | _FAST_ZERO,
+    Command.BLOCK_STATUS: _FUA | _REQ_ONE,
 }
 # FUA means nothing on a command that changes nothing, but the protocol has it accepted there.
 
@@ -67,7 +70,7 @@ def refusal(
     allowed = _FLAGS_ALLOWED.get(command)
     if allowed is None:
         return Refusal(Errno.EINVAL, f"command {command} is not supported here")
-    if flags & ~int(allowed):  # as a number: ~ of an IntFlag leaves out the bits without a name
+    if flags & ~allowed:
         return Refusal(Errno.EINVAL, f"flags {flags:#x} mean nothing to command {command}")
     if export.read_only and command in CHANGES:
         return Refusal(
@@ -104,7 +107,7 @@ def _refused_size(export: OpenExport, command: int, flags: int, length: int) -> 
         return Refusal(Errno.EINVAL, text)
     if command == Command.READ:
         return Refusal(Errno.EOVERFLOW if export.structured else Errno.EINVAL, text)
-    if flags & CommandFlag.NO_HOLE:
+    if flags & _NO_HOLE:
         # It is done by writing zeros, so it has the limit of a write; a plain zeroing has none.
         return Refusal(Errno.EOVERFLOW, text)
     return None
@@ -115,14 +118,14 @@ def _refused_use(
 ) -> Refusal | None:
     if command == Command.FLUSH and (offset or length):
         return Refusal(Errno.EINVAL, "a flush has no offset and no length")
-    if flags & CommandFlag.DF and not export.structured:
+    if flags & _DF and not export.structured:
         return Refusal(Errno.EINVAL, "DF needs structured replies, which were not agreed on")
     if command == Command.BLOCK_STATUS:
         if not export.has_context:
             return Refusal(Errno.EINVAL, "no metadata context was agreed on for this export")
         if not length:
             return Refusal(Errno.EINVAL, "the status of no bytes cannot be told")
-    if flags & CommandFlag.NO_HOLE and flags & CommandFlag.FAST_ZERO:
+    if flags & _NO_HOLE and flags & _FAST_ZERO:
         # Zeros without a hole are written one by one, which is no faster than a write.
         return Refusal(Errno.ENOTSUP, "zeros without a hole are as slow as a write")
     return None

@@ -73,6 +73,10 @@ class HostConnection:
         self.gone = ""
         self.watching = READABLE
         self.await_next: Callable[[], None] = _nobody
+        self.ended_ns = 0
+        """When the host had its last answer; 0 when it goes on from there at once."""
+        self.comes_soon = False
+        """The host came at once after its last program."""
         self._pending: deque[bytes | memoryview] = deque()
 
     def read(self, buffer: memoryview, flags: int = _DONT_WAIT) -> bool:

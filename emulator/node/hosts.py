@@ -8,12 +8,13 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from emulator.channel.blocks import BlockVolume
-from emulator.clock import MILLISECOND_NS
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
 from emulator.errors import CannotRunHere, UnavailableError
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.nbd import NbdSession
@@ -30,6 +31,8 @@ _BACKLOG = 64
 # How long to wait for nothing but the next message of a host that sends it at once: a host's own
 # pace is some microseconds. The kernel makes a tick of its clock of it.
 EXPECTED_US = 1000
+# A host that came so soon after its last answer does so again: one program follows the other.
+SOON_NS = 200 * MICROSECOND_NS
 # Hosts of shared devices wait for nothing that is due to less than some milliseconds.
 WAKE_NS = 2 * MILLISECOND_NS
 _TIMEVAL = struct.Struct("@ll")
@@ -118,6 +121,8 @@ class HostServer:
             host.read(self._buffer)
             self.spoke = True
             if host.session.prompt and not host.gone:
+                if host.ended_ns:
+                    host.comes_soon = time.monotonic_ns() - host.ended_ns < SOON_NS
                 self._answer(host)
         elif events & ~(READABLE | WRITABLE):
             host.gone = "the host hung up"
@@ -127,7 +132,8 @@ class HostServer:
         session = host.session
         if session.settled and host.drained() and not host.gone:
             self._answered += 1
-            if session.goes_on:
+            host.ended_ns = 0 if session.goes_on else time.monotonic_ns()
+            if session.goes_on or host.comes_soon:
                 self._expect(host)
 
     def _expect(self, host: HostConnection) -> None:
@@ -138,11 +144,14 @@ class HostServer:
         self._loop.expect(host.await_next)
 
     def _await_next(self, host: HostConnection) -> None:
-        here = self._connections.get(host.file) is host
-        if here and host.watching & READABLE and host.read(self._buffer, 0):
+        if self._connections.get(host.file) is not host or not host.watching & READABLE:
+            return
+        if host.read(self._buffer, 0):
             self.spoke = True
             if not host.gone:
                 self._answer(host)
+        elif host.ended_ns:
+            host.comes_soon = False
 
     def take_answered(self) -> int:
         """Return how many events were dealt with wholly since the last call: no turn is needed."""

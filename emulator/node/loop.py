@@ -18,7 +18,7 @@ Handler = Callable[[int], None]
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 # Turns in a row that wait for one expected peer alone; the others' come after that.
-EXPECTED_TURNS_MAX = 8
+EXPECTED_TURNS_MAX = 16
 
 
 class Loop:

@@ -231,6 +231,7 @@ class Processor:
             self.cache.write_taken()
             self._write = write
             self._write_number = self.new_number()
+            self.rhythm.commit_begins(self.now_ns)
             for group in self.groups.values():
                 group.write_taken()
             if self.guard.is_lost:
@@ -254,6 +255,7 @@ class Processor:
         assert self._write is not None
         self.journal.durable(self._write)
         self._write = None
+        self.rhythm.commit_ends(self.now_ns)
         if self.guard.is_lost:
             # Nothing will ever be read from it.
             self.journal.trimmed(self.journal.durable_lsn)
@@ -323,10 +325,6 @@ class Processor:
             return False
         lsn = needed_lsn()
         return lsn is not None and journal.tail_lsn - lsn > share_bytes
-
-    def host_spoke(self, now_ns: int) -> None:
-        """Take note that a host sent something."""
-        self.rhythm.host_spoke(now_ns)
 
     # The shell's side.
 

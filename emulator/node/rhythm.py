@@ -24,6 +24,10 @@ QUIET_NS = 200 * MICROSECOND_NS
 # A busy host's epochs reach the other site about once a second: between them it is not idle.
 FOLLOWER_IDLE_NS = 2 * GATHER_NS
 BACKGROUND_NS = 500 * MICROSECOND_NS
+# A store that takes this long for a write waits for its medium; one with a battery never does.
+SLOW_STORE_NS = 50 * MICROSECOND_NS
+# Writes of hosts wait for each other no longer than this part of what the store took last.
+TOGETHER_SHARE = 2
 
 
 class Rhythm:
@@ -36,6 +40,9 @@ class Rhythm:
         self._background_ns = 0
         self._seen_lsn = 0
         self._seen_csn = 0
+        self._begun_csn = self._together = 0
+        self._begun_ns = self._took_ns = 0
+        self._gathers_since_ns = 0
 
     def host_spoke(self, now_ns: int) -> None:
         """Take note that a host sent something."""
@@ -80,11 +87,42 @@ class Rhythm:
             and not any(pair.group.stream.eager for pair in processor.pairs.values())
         )
 
+    def commit_begins(self, now_ns: int) -> None:
+        """Take note that a journal write begins, with everything that hosts have written."""
+        csn = self._csn()
+        self._together, self._begun_csn = csn - self._begun_csn, csn
+        self._begun_ns = now_ns
+        self._gathers_since_ns = 0
+
+    def commit_ends(self, now_ns: int) -> None:
+        """Take note that the journal write is durable."""
+        self._took_ns = now_ns - self._begun_ns
+
+    def commit_waits(self, now_ns: int) -> bool:
+        """Return whether hosts' writes should wait a moment for those that come with them.
+
+        Answers leave together, and what hosts write upon them comes one by one: the first of it
+        alone would have the store to itself, and all others would wait for that.
+        """
+        if self._took_ns < SLOW_STORE_NS or self._processor.write_under_way():
+            return False
+        waiting = self._csn() - self._begun_csn
+        if not 0 < waiting < self._together:
+            return False
+        if not self._gathers_since_ns:
+            self._gathers_since_ns = now_ns
+        return now_ns - self._gathers_since_ns < self._took_ns // TOGETHER_SHARE
+
+    def _csn(self) -> int:
+        """Return how many changes hosts have made here."""
+        groups = self._processor.groups.values()
+        return sum(group.csn for group in groups if group.role is not SECONDARY)
+
     def steps(self, now_ns: int) -> int:
         """Return how far a record may be formed now: whoever writes little waits little."""
         if now_ns - self._host_ns > QUIET_NS:
             return STEPS_MAX
-        written = sum(group.csn for group in self._processor.groups.values())
+        written = self._csn()
         steps = 1 + min(STEPS_MAX, (written - self._seen_csn) // WRITES_A_STEP)
         self._seen_csn = written
         return steps

@@ -241,11 +241,15 @@ class SiteRuntime:
             self._hosts.spoke |= natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
         if self._hosts.spoke:
             self._hosts.spoke = False
-            processor.host_spoke(now_ns)
+            processor.rhythm.host_spoke(now_ns)
         self._hosts.wake(now_ns)
         heard = False
         for line in self._lines.values():
             heard = line.receive(now_ns) or heard
+        rhythm = processor.rhythm
+        if rhythm.commit_waits(now_ns):
+            self._hosts.send(paused=processor.pacing.paused(now_ns))
+            return self._next_turn(now_ns, 0.0)
         processor.turn(now_ns)
         # Auditors hear of a change before it is durable, of an answer before the host, and of an
         # epoch before the other site: so none is missing when this process is killed.
@@ -256,7 +260,7 @@ class SiteRuntime:
         self._report()
         self._hosts.send(paused=processor.pacing.paused(now_ns))
         more = natives is not None and natives.send(now_ns)
-        if not (heard or more) and processor.rhythm.background_waits(now_ns):
+        if not (heard or more) and rhythm.background_waits(now_ns):
             return self._next_turn(now_ns, BACKGROUND_WAIT_S)
         processor.background(now_ns)
         self._carrier.carry_out(processor, now_ns)

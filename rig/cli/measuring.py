@@ -19,7 +19,7 @@ app = typer.Typer()
 def front(
     peers: Annotated[
         str, typer.Option(help="Programs to measure beside, by commas.")
-    ] = "nbdkit,qemu",
+    ] = "nbdkit,qemu,bare",
     jobs: Annotated[
         str, typer.Option(help="Jobs, by commas: randwrite-4k-16, write-1m-4, ...; else all.")
     ] = "",

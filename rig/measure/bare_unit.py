@@ -1,21 +1,28 @@
 """The least that any shared-device server in Python must do, to be measured beside a site.
 
-    python -m rig.measure.bare_unit PORT UNIT_PORT DEVICE KEEP
+    python -m rig.measure.bare_unit PORT UNIT_PORT DEVICE [STORE]
 
-One host, one device, one thread: it blocks in `recv`, answers, and blocks again. Tracks are kept in
-memory and come from a control unit when they are asked for first; with KEEP of 0 each READ and
-each WRITE goes there and nothing is kept. Nothing is made durable, checked or ordered, and no
-second host could be served: no figure of a site can be expected above this one's.
+One host, one device, one thread: it blocks in `recv`, answers, and blocks again. With a STORE
+tracks are kept in memory and come from a control unit when they are asked for first, and each WRITE
+is in that file, with a CRC-32C, before it is answered, since a host sends it only once. Without one
+each READ and each WRITE goes to the control unit and nothing is kept. Nothing is found again after
+a crash, copied, or brought to the control unit, and no second host could be served: no figure of a
+site can be expected above this one's.
 """
 
+import os
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 
 from emulator.disk.hercules_client import ControlUnit, Where, read, write
 from emulator.disk.hercules_talk import Request
 from emulator.frontend.shared_wire import HEADER, HEADER_BYTES, ID, PLACE, TRACK, Code, Opcode
+from emulator.wire.checksum import crc32c
 
+STORE_BYTES = 16 << 20
+_CRC = struct.Struct(">II")
 _BUFFER_BYTES = 256 * 1024
 _PATIENCE_S = 10.0
 _CLIENT_ID = 1
@@ -24,10 +31,12 @@ _CLIENT_ID = 1
 class BareUnit:
     """A device in front of a control unit's, without anything that a site is for."""
 
-    def __init__(self, unit: ControlUnit, number: int, *, keep: bool) -> None:
+    def __init__(self, unit: ControlUnit, number: int, store: str) -> None:
         self._unit = unit
         self._number = number
-        self._keep = keep
+        self._keep = bool(store)
+        self._store = os.open(store, os.O_RDWR | os.O_CREAT, 0o600) if store else -1
+        self._at = 0
         self._tracks: dict[int, bytearray] = {}
         self._fresh = True
         self._identity = unit.identity()
@@ -71,6 +80,9 @@ class BareUnit:
             image[offset:end] = change
             if end >= len(image):
                 del image[end:]  # it brought a new end marker
+            self._at = self._at if self._at + len(data) + _CRC.size <= STORE_BYTES else 0
+            head = _CRC.pack(len(data), crc32c(data))
+            self._at += os.pwritev(self._store, (head, data), self._at)
         else:
             self._unit.run([Request(Opcode.WRITE, write(track, offset, bytes(change)).data)])
 
@@ -96,10 +108,10 @@ def serve(port: int, unit: BareUnit) -> None:
                     host.sendmsg(unit.answer(opcode, flag, data))
 
 
-def main(port: str, unit_port: str, device: str, keep: str) -> None:
+def main(port: str, unit_port: str, device: str, store: str = "") -> None:
     """Run the server for one device, whose number is given as four hexadecimal digits."""
     where = Where("the control unit", "127.0.0.1", int(unit_port), int(device, 16), _PATIENCE_S)
-    serve(int(port), BareUnit(ControlUnit(where), int(device, 16), keep=keep != "0"))
+    serve(int(port), BareUnit(ControlUnit(where), int(device, 16), store))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from emulator.units import size_bytes
 from rig.host.console import ask
 from rig.measure.peers import (
     Running,
+    bare_python,
     nbdkit_cache,
     nbdkit_memory,
     qemu_mirror,
@@ -29,6 +30,7 @@ from rig.measure.peers import (
 )
 
 OURS = "dualcopy"
+BARE = "bare-python"
 SETTLE_S = 60.0
 
 
@@ -51,22 +53,23 @@ class Job:
 JOBS = {
     job.name: job
     for job in (
-        Job("randwrite-4k-16", "randwrite", "4k", 16, ("nbdkit-cache", "qemu-mirror")),
-        Job("randwrite-64k-16", "randwrite", "64k", 16, ("nbdkit-cache", "qemu-mirror")),
-        Job("write-1m-4", "write", "1m", 4, ("qemu-nbd",)),
-        Job("randread-4k-16", "randread", "4k", 16, ("nbdkit-memory",)),
-        Job("randwrite-4k-1", "randwrite", "4k", 1, ("nbdkit-memory",)),
-        Job("randread-4k-1", "randread", "4k", 1, ("nbdkit-memory",)),
+        Job("randwrite-4k-16", "randwrite", "4k", 16, ("nbdkit-cache", "qemu-mirror", BARE)),
+        Job("randwrite-64k-16", "randwrite", "64k", 16, ("nbdkit-cache", "qemu-mirror", BARE)),
+        Job("write-1m-4", "write", "1m", 4, ("qemu-nbd", BARE)),
+        Job("randread-4k-16", "randread", "4k", 16, ("nbdkit-memory", BARE)),
+        Job("randwrite-4k-1", "randwrite", "4k", 1, ("nbdkit-memory", BARE)),
+        Job("randread-4k-1", "randread", "4k", 1, ("nbdkit-memory", BARE)),
     )
 }
 FILL = Job("fill", "write", "1m", 4, ())
 PEERS: dict[str, Callable[[Path, int], AbstractContextManager[Running]]] = {
+    BARE: bare_python,
     "nbdkit-cache": nbdkit_cache,
     "nbdkit-memory": nbdkit_memory,
     "qemu-mirror": qemu_mirror,
     "qemu-nbd": qemu_nbd,
 }
-PROGRAMS = ("nbdkit", "qemu")
+PROGRAMS = ("nbdkit", "qemu", "bare")
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,22 @@ def _start_mirror(monitor: Path) -> None:
     raise UnavailableError("qemu-storage-daemon did not become a mirror")
 
 
+@contextlib.contextmanager
+def bare_python(folder: Path, size_bytes: int) -> Iterator[Running]:
+    """Run two bare servers in Python that do next to nothing a site is for (`bare_pair.py`)."""
+    command = [sys.executable, "-m", "rig.measure.bare_pair"]
+    paths = {name: str(folder / f"bare-{name}.sock") for name in "ab"}
+    with contextlib.ExitStack() as stack:
+        running = Running(f"nbd+unix:///?socket={paths['a']}")
+        for name, partner in (("b", []), ("a", [paths["b"]])):
+            store = str(folder / f"bare-{name}.nvs")
+            arguments = [paths[name], str(size_bytes), store, *partner]
+            process = stack.enter_context(started([*command, *arguments]))
+            _wait_for(Path(paths[name]), process)
+            running.pids.insert(0, process.pid)
+        yield running
+
+
 BENCH = """\
 name = "front"
 [site.A]

@@ -1,9 +1,10 @@
 """A Hercules host in front of us beside the same host at the control unit itself, in one run.
 
 Three volumes of one control unit: one that the direct host uses, one behind a site of ours, and one
-behind a bare server in Python that does nothing a site is for (`bare_unit.py`): what no site in
-Python can reach is not held against it. A job runs on all three in turn, several rounds. Each
-round's figures are compared with each other and with nothing else; the median ratio counts.
+behind a bare server in Python that does next to nothing a site is for (`bare_unit.py`): what it
+does not reach, no site in Python can be expected to reach. A job runs on all three in turn, several
+rounds. Each round's figures are compared with each other and with nothing else; the median ratio
+counts.
 """
 
 import contextlib
@@ -119,10 +120,10 @@ def _hosts(
     bench = folder / f"{name}.toml"
     bench.write_text(_SITE.format(cache=cache, folder=folder, name=name, sync=sync))
     # Reads that shall miss the site's cache shall find nothing kept here either.
-    keep = str(int(cache != COLD_CACHE))
+    kept = () if cache == COLD_CACHE else (str(folder / f"{name}.bare"),)
     commands = {
         THROUGH: ("rig.cli", "site", "start", "A", "--bench", str(bench)),
-        BARE: ("rig.measure.bare_unit", "3992", "3990", "0A02", keep),
+        BARE: ("rig.measure.bare_unit", "3992", "3990", "0A02", *kept),
     }
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((folder / f"{name}.log").open("wb"))

@@ -197,7 +197,7 @@ class Shell:
             self.disk_errors += isinstance(result, DeviceError)
         asked, self.asked = self.asked, []
         if asked:
-            processor.host_spoke(now_ns)
+            processor.rhythm.host_spoke(now_ns)
         for operation in asked:
             self._begin(processor, operation)
         inbox, self.inbox = self.inbox, []

@@ -178,7 +178,7 @@ class Host:
 
     def write(self, volume: int, offset: int, data: bytes) -> None:
         cookie, device = self._new("write", volume, offset, len(data))
-        self.site.processor.host_spoke(self.site.world.now_ns)
+        self.site.processor.rhythm.host_spoke(self.site.world.now_ns)
         device.write(offset, data, self, cookie)
         self._wake()
 

@@ -52,7 +52,7 @@ class TrackHost(Host):
 
     def write_track(self, track: int, offset: int, data: bytes) -> None:
         cookie, _ = self._new("write", 0, track * SLOT + offset, len(data))
-        self.site.processor.host_spoke(self.site.world.now_ns)
+        self.site.processor.rhythm.host_spoke(self.site.world.now_ns)
         self.store().write(track, offset, data, self, cookie)
         self._wake()
 

@@ -29,7 +29,7 @@ def write_on(world: World, host: Answers, writes: int) -> None:
     """Write the same four tracks again and again without a pause."""
     processor = world.a.processor
     for number in range(writes):
-        processor.host_spoke(world.now_ns)
+        processor.rhythm.host_spoke(world.now_ns)
         data = number.to_bytes(4, "big") * (TRACK_BYTES // 4)
         processor.volumes["vol0"].write(number % 4 * TRACK_BYTES, data, host, number)
         world.wake_soon(world.a, world.now_ns)
@@ -55,7 +55,7 @@ def test_a_host_that_waits_for_room_has_the_disks_written_and_flushed_at_once():
     flushes = processor.destage.flushes
     for _ in range(100):
         # Another host keeps the site busy, so that no quiet moment does it.
-        processor.host_spoke(world.now_ns)
+        processor.rhythm.host_spoke(world.now_ns)
         assert not processor.journal.can_reserve(processor.journal.ring_bytes)
         world.wake_soon(world.a, world.now_ns)
         world.rest(1)

@@ -34,7 +34,7 @@ def write_on(world: World, host: Answers, for_ms: int) -> int:
     volume = world.a.processor.volumes["vol0"]
     for number in range(2 * for_ms):
         data = number.to_bytes(4, "big") * (TRACK_BYTES // 4)
-        world.a.processor.host_spoke(world.now_ns)
+        world.a.processor.rhythm.host_spoke(world.now_ns)
         volume.write(0, data, host, number)
         world.wake_soon(world.a, world.now_ns)
         world.rest(0.5)
@@ -74,7 +74,7 @@ def test_what_is_gathered_takes_memory_that_is_free(cache_kib, sent):
     world, host = duplex(cache_bytes=cache_kib * 1024, sizes=sizes, ring_bytes=2 << 20), Answers()
     processor = world.a.processor
     for number in range(tracks):
-        processor.host_spoke(world.now_ns)
+        processor.rhythm.host_spoke(world.now_ns)
         data = number.to_bytes(4, "big") * (TRACK_BYTES // 4)
         processor.volumes["vol0"].write(number * TRACK_BYTES, data, host, number)
         world.wake_soon(world.a, world.now_ns)

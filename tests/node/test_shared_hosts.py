@@ -88,11 +88,33 @@ def test_a_host_in_mid_program_is_awaited_for_a_moment_only(bench, opcode, data)
     assert bench.ask(host, Opcode.READ, TRACK)
 
 
-def test_between_programs_everybody_is_awaited(bench):
+@pytest.mark.sources
+def test_between_programs_everybody_is_awaited(bench, monkeypatch):
+    monkeypatch.setattr("emulator.node.hosts.SOON_NS", 0)
     host = bench.host()
     bench.ask(host, Opcode.START)
     bench.ask(host, Opcode.END)
     assert bench.waited_s(0.2) >= 0.2
+
+
+@pytest.mark.sources
+def test_a_host_whose_programs_follow_each_other_is_awaited_for_a_moment(bench, monkeypatch):
+    monkeypatch.setattr("emulator.node.hosts.SOON_NS", 5_000_000_000)
+    host, other = bench.host(), bench.host()
+    for _ in range(2):
+        bench.ask(host, Opcode.START)
+        bench.ask(host, Opcode.END)
+    other.sendall(HEADER.pack(Opcode.QUERY, 0x48, NUMBER, 0, 2))
+    bench.ask(host, Opcode.START)
+    other.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        other.recv(1)
+    bench.ask(host, Opcode.END)
+    assert bench.waited_s(5.0) < 1.0, "it has no other program"
+    bench.turn()
+    assert len(other.recv(100)) == HEADER_BYTES + 4
+    assert bench.waited_s(5.0) < 1.0, "the other one came soon too"
+    assert bench.waited_s(0.2) >= 0.2, "once in vain, and everybody is awaited"
 
 
 def test_the_next_message_is_taken_without_a_look_at_the_others(bench):
@@ -105,6 +127,7 @@ def test_the_next_message_is_taken_without_a_look_at_the_others(bench):
         other.recv(1)
     bench.ask(host, Opcode.END)
     bench.turn()
+    bench.turn(0.05)  # the first may have been for a host that comes soon
     assert len(other.recv(100)) == HEADER_BYTES + 4
 
 
