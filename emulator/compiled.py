@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 STAMP: Final = ROOT / "emulator" / "compiled.json"
 """Says of which sources and for which Python the machine code is."""
 PACKAGES: Final = ("emulator", "rig")
-_FOLDERS = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
+_FOLDERS: Final = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
 
 
 def stamp_of(names: Iterable[str], root: Path = ROOT) -> dict[str, object]:

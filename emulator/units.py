@@ -1,12 +1,13 @@
 """Text with units, read once at the edge; inside, sizes are bytes and times nanoseconds."""
 
 import re
+from typing import Final
 
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from emulator.errors import BenchError
 
-_SIZE_SCALE = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_TIME_SCALE = {
+_SIZE_SCALE: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_TIME_SCALE: Final = {
     "ns": 1,
     "us": MICROSECOND_NS,
     "ms": MILLISECOND_NS,
@@ -14,7 +15,7 @@ _TIME_SCALE = {
     "min": 60 * SECOND_NS,
     "h": 3600 * SECOND_NS,
 }
-_RATE_SCALE = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
+_RATE_SCALE: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
 
 
 def size_bytes(text: str) -> int:

@@ -42,6 +42,7 @@ def none(complaints: Iterable[str]) -> None:
 
 
 RULES: dict[str, Callable[[Source], Iterator[str]]] = {
+    "constants": tidy.constants,
     "file_length": lambda source: tidy.file_length(source, LONG_FILES),
     "function_length": tidy.function_length,
     "module_docstring": tidy.module_docstring,
@@ -113,6 +114,7 @@ def test_decisions_are_complete():
 # What each rule must catch, and what it must let pass.
 
 BAD = {
+    "constants": ["A_MAX = 1\n", "_A: int = 3\n"],
     "file_length": ["x = 1\n" * 401, "x = 1\n" * 301],
     "function_length": ["def f():\n" + "    g()\n" * 60],
     "module_docstring": ["", "x = 1\n"],
@@ -143,6 +145,7 @@ BAD = {
     "unwanted_words": ["x = 'the mas" + "ter'\n", "x = '/ro" + "ot/x'\n"],
 }
 GOOD = {
+    "constants": ["A_MAX: Final = 1\n_A: Final[int] = f()\nBody = int | str\na = 1\nA, B = 1, 2\n"],
     "file_length": ["x = 1\n" * 300],
     "function_length": ["def f():\n" + "    g()\n" * 59],
     "module_docstring": ['"""What it is."""\n'],

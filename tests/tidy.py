@@ -62,6 +62,7 @@ _IMPURE_CALLS = {
     "print": "a pure room yields events",
 }
 _SETS = ("set", "frozenset")
+_CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 _ORDER_MATTERS = ("enumerate", "iter", "list", "tuple", "zip", "map", "filter", "dict", "bytes")
 _ORDER_SETTLED = ("all", "any", "frozenset", "len", "max", "min", "set", "sorted", "sum")
 
@@ -125,6 +126,21 @@ def slices(source: Source) -> Iterator[str]:
             for part in ast.walk(node):
                 if isinstance(part, ast.NamedExpr) or _is_call(part):
                     yield f"{source.path}:{part.lineno}: give the bound a name before the slice"
+
+
+def constants(source: Source) -> Iterator[str]:
+    """A constant of the emulator says so: machine code then need not look it up (ADR 0026)."""
+    if not source.path.startswith("emulator/"):
+        return
+    for node in source.tree.body:
+        if isinstance(node, ast.Assign):
+            names = [found.id for found in node.targets if isinstance(found, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and "Final" not in ast.unparse(node.annotation):
+            names = [node.target.id] if isinstance(node.target, ast.Name) and node.value else []
+        else:
+            continue
+        for name in filter(_CONSTANT.fullmatch, names):
+            yield f"{source.path}:{node.lineno}: {name} is Final"
 
 
 def _is_call(node: ast.AST) -> bool:

@@ -6,11 +6,12 @@ cache proper when it is used. Leaves to `tracks.py` whose tracks they are, and t
 """
 
 from collections import deque
+from typing import Final
 
 # Of all tracks, those that may be here.
-AHEAD_SHARE = 8
+AHEAD_SHARE: Final = 8
 # Unused for as many new tracks as this part of the cache has, a track here goes before any other.
-PATIENCE_SHARE = 4
+PATIENCE_SHARE: Final = 4
 
 
 class Ahead:

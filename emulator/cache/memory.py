@@ -5,26 +5,28 @@ knows it, its share of tables that are as sparse as they can get, and one rememb
 left. Pure arithmetic; `tests/cache/test_memory.py` holds it against the interpreter.
 """
 
+from typing import Final
+
 from emulator.channel.blocks import TRACK_BYTES
 
 # A bytes object has 33 bytes around its contents, the allocator 8 more, in steps of 16.
-IMAGE_BYTES = (TRACK_BYTES + 33 + 8 + 15) // 16 * 16
-TRACKS_MIN = 64
+IMAGE_BYTES: Final = (TRACK_BYTES + 33 + 8 + 15) // 16 * 16
+TRACKS_MIN: Final = 64
 
 # Kept back of the memory for a cache: after 2 GiB of writes a site held more than all that is
 # counted here, which looks like holes of the heap between images that come and go.
-HOLES_SHARE = 16
+HOLES_SHARE: Final = 16
 
-_NAME_BYTES = 32
-_TABLE_BYTES = 104
-_DEQUE_ENTRY_BYTES = 9
-_LINK_BYTES = 32
+_NAME_BYTES: Final = 32
+_TABLE_BYTES: Final = 104
+_DEQUE_ENTRY_BYTES: Final = 9
+_LINK_BYTES: Final = 32
 # Tables by track: clean, dirty, oldest lsn, marks of use, places.
-_TABLES = 5
+_TABLES: Final = 5
 # Names of a resident track: its key, the key in its mark, when it got its place.
-_NAMES = 3
+_NAMES: Final = 3
 # Names of a track that left: its key and when it had entered.
-_GHOST_NAMES = 2
+_GHOST_NAMES: Final = 2
 
 
 def table_bytes(entries: int) -> int:

@@ -22,19 +22,20 @@ Time is counted in insertions. Leaves images to `tracks.py`: this knows keys onl
 
 from collections import OrderedDict, deque
 from collections.abc import Container
+from typing import Final
 
-SMALL_SHARE_MIN = 0.05
-SMALL_SHARE_MAX = 0.99
+SMALL_SHARE_MIN: Final = 0.05
+SMALL_SHARE_MAX: Final = 0.99
 # Of the tracks, those inserted last whose uses do not count yet.
-FRESH_SHARE = 0.01
-FRESH_TRACKS_MIN = 4
+FRESH_SHARE: Final = 0.01
+FRESH_TRACKS_MIN: Final = 4
 # `small` must be at least this productive, a place and insertion, beside `main` in order to grow.
-PRODUCTIVE = 0.25
+PRODUCTIVE: Final = 0.25
 # Samples of the two queues' productivity that count: this part of the tracks.
-SAMPLE_SHARE = 8
-STALE_STEPS = 4
+SAMPLE_SHARE: Final = 8
+STALE_STEPS: Final = 4
 # The hand passes at most so many used tracks in one go: a host waits for it.
-SWEEP_TRACKS_MAX = 64
+SWEEP_TRACKS_MAX: Final = 64
 
 
 class Replacement:

@@ -8,14 +8,15 @@ counts tracks of one volume, knows neither cache nor disk.
 """
 
 from collections import OrderedDict
+from typing import Final
 
-STREAMS_MAX = 16
+STREAMS_MAX: Final = 16
 # A stream is one from its second read on, and after so many tracks.
-SEQUENTIAL_TRACKS = 4
+SEQUENTIAL_TRACKS: Final = 4
 # After giving up, so long a run of misses is tried again.
-RETRY_TRACKS = 64
-WINDOW_TRACKS_MIN = 4
-WINDOW_TRACKS_MAX = 256
+RETRY_TRACKS: Final = 64
+WINDOW_TRACKS_MIN: Final = 4
+WINDOW_TRACKS_MAX: Final = 256
 
 
 class _Stream:

@@ -9,15 +9,16 @@ elsewhere.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Final
 
 from emulator.cache.ahead import Ahead
 from emulator.cache.memory import IMAGE_BYTES, directory_bytes, tracks_within
 from emulator.cache.shares import Shares
 from emulator.channel.blocks import TRACK_BYTES
 
-TRACK_BITS = 40
-TRACK_MASK = (1 << TRACK_BITS) - 1
-ZERO_TRACK = bytes(TRACK_BYTES)
+TRACK_BITS: Final = 40
+TRACK_MASK: Final = (1 << TRACK_BITS) - 1
+ZERO_TRACK: Final = bytes(TRACK_BYTES)
 
 
 def track_key(volume: int, track: int) -> int:

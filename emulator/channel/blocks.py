@@ -6,13 +6,13 @@ answered at once is answered later through `completed`. Nothing here knows a pro
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-BLOCK_BYTES = 512
-TRACK_BYTES = 4096
+BLOCK_BYTES: Final = 512
+TRACK_BYTES: Final = 4096
 # What is longer than this is written in pieces that end at multiples of it, each a change of its
 # own, so that a small journal can hold them. What fits stays whole.
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES: Final = 256 * 1024
 
 
 class Outcome(enum.Enum):

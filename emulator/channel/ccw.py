@@ -7,25 +7,25 @@ the eight bytes of formats 0 and 1.
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-CHAIN_DATA = 0x80
-CHAIN_COMMAND = 0x40
-SUPPRESS_LENGTH = 0x20
-SKIP = 0x10
-PROGRAM_CONTROLLED = 0x08
-INDIRECT = 0x04
-FLAGS_UNKNOWN = 0x03
+CHAIN_DATA: Final = 0x80
+CHAIN_COMMAND: Final = 0x40
+SUPPRESS_LENGTH: Final = 0x20
+SKIP: Final = 0x10
+PROGRAM_CONTROLLED: Final = 0x08
+INDIRECT: Final = 0x04
+FLAGS_UNKNOWN: Final = 0x03
 """Suspend, and modified indirect addresses: not done by this channel."""
 
-TRANSFER_IN_CHANNEL = 0x08
-TRANSFER_MASK = 0x0F
-CCW_BYTES = 8
-COUNT_MAX = 0xFFFF
-FORMAT_0_ADDRESS_MAX = 0xFFFFFF
-FORMAT_1_ADDRESS_MAX = 0x7FFFFFFF
+TRANSFER_IN_CHANNEL: Final = 0x08
+TRANSFER_MASK: Final = 0x0F
+CCW_BYTES: Final = 8
+COUNT_MAX: Final = 0xFFFF
+FORMAT_0_ADDRESS_MAX: Final = 0xFFFFFF
+FORMAT_1_ADDRESS_MAX: Final = 0x7FFFFFFF
 
-FLAG_NAMES = {
+FLAG_NAMES: Final = {
     CHAIN_DATA: "CD",
     CHAIN_COMMAND: "CC",
     SUPPRESS_LENGTH: "SLI",
@@ -34,8 +34,8 @@ FLAG_NAMES = {
     INDIRECT: "IDA",
 }
 
-_FORMAT_0 = struct.Struct(">IBBH")
-_FORMAT_1 = struct.Struct(">BBHI")
+_FORMAT_0: Final = struct.Struct(">IBBH")
+_FORMAT_1: Final = struct.Struct(">BBHI")
 
 
 class Ccw(NamedTuple):

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.channel.control_units import ControlUnit, Feature
 from emulator.channel.geometry import Geometry
@@ -96,8 +96,8 @@ class Command(NamedTuple):
 
 Commands = list[Command | None]
 
-_REMOVED_FROM = 0x3390
-MULTITRACK = 0x80
+_REMOVED_FROM: Final = 0x3390
+MULTITRACK: Final = 0x80
 
 
 def table_for(rows: tuple[Command, ...], geometry: Geometry, unit: ControlUnit) -> Commands:

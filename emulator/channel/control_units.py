@@ -5,12 +5,12 @@ that Sense ID and Read Device Characteristics report.
 """
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.errors import BenchError
 
-_CONFIGURATION = 0x40FA0100
-_SET_INTERFACE = 0x41270004
+_CONFIGURATION: Final = 0x40FA0100
+_SET_INTERFACE: Final = 0x41270004
 
 
 class Feature(enum.Flag):
@@ -44,15 +44,15 @@ class ControlUnit(NamedTuple):
     features: Feature
 
 
-_E = Feature.EXTENDED
-_S = _E | Feature.STORAGE
-_C = _S | Feature.CACHED
-_M = _C | Feature.MODERN
-_WORDS_3 = (_CONFIGURATION, _SET_INTERFACE, 0x423E0040)
-_WORDS_6 = (_CONFIGURATION, _SET_INTERFACE, 0x423E0060)
-_WORDS_2107 = (_CONFIGURATION, _SET_INTERFACE, 0x423E01A0, 0x433E0008)
+_E: Final = Feature.EXTENDED
+_S: Final = _E | Feature.STORAGE
+_C: Final = _S | Feature.CACHED
+_M: Final = _C | Feature.MODERN
+_WORDS_3: Final = (_CONFIGURATION, _SET_INTERFACE, 0x423E0040)
+_WORDS_6: Final = (_CONFIGURATION, _SET_INTERFACE, 0x423E0060)
+_WORDS_2107: Final = (_CONFIGURATION, _SET_INTERFACE, 0x423E01A0, 0x433E0008)
 
-CONTROL_UNITS = {
+CONTROL_UNITS: Final = {
     unit.name: unit
     for unit in (
         ControlUnit("3830", 0x3830, 0x02, 0x00, 0x00000000, 0, (), 24, Feature.NONE),

@@ -4,7 +4,7 @@ Kept apart from what its commands do, which differs between count-key-data and f
 devices. Everything that outlives a channel program is here, as plain state.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.channel.asks import Waiting
 from emulator.channel.commands import Command, Commands
@@ -24,15 +24,15 @@ from emulator.channel.status import (
     STATE_CHANGE,
 )
 
-GROUP_BYTES = 11
-MESSAGES_MAX = 16
+GROUP_BYTES: Final = 11
+MESSAGES_MAX: Final = 16
 """Kept for a path whose host does not read them; older ones are dropped."""
-NO_GROUP = bytes(GROUP_BYTES)
+NO_GROUP: Final = bytes(GROUP_BYTES)
 # What a path may do with a device that another one has reserved: Unconditional Reserve, Sense
 # Path Group ID, Reset Allegiance.
-_PAST_RESERVATION = (0x14, 0x34, 0x44)
+_PAST_RESERVATION: Final = (0x14, 0x34, 0x44)
 # And while it is long busy: Perform Subsystem Function, which brings the order to run again.
-_PAST_LONG_BUSY = (0x27,)
+_PAST_LONG_BUSY: Final = (0x27,)
 
 
 class PathState:

@@ -5,7 +5,7 @@ program holds makes it raise: what cannot be done ends in channel status, or in 
 sense bytes.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel.asks import Waiting
 from emulator.channel.ccw import (
@@ -35,10 +35,10 @@ from emulator.channel.status import PROGRAM_CONTROLLED as PROGRAM_CONTROLLED_BIT
 
 # A program of control commands and a Transfer in Channel can go round for ever; a real channel
 # would, until somebody resets it. Searching every record of a cylinder takes far less.
-CCWS_MAX = 100_000
+CCWS_MAX: Final = 100_000
 # A loop around a read would fill the memory instead: no host has more storage for one program.
-BROUGHT_BYTES_MAX = 64 * 1024 * 1024
-_BRINGS = (Kind.READ, Kind.SENSE)
+BROUGHT_BYTES_MAX: Final = 64 * 1024 * 1024
+_BRINGS: Final = (Kind.READ, Kind.SENSE)
 
 
 class CcwResult(NamedTuple):
@@ -80,7 +80,7 @@ class ProgramResult(NamedTuple):
         return self.unit_status == NORMAL and not self.channel_status & ~PROGRAM_CONTROLLED_BIT
 
 
-_GOING_ON = (NORMAL, MATCHED)
+_GOING_ON: Final = (NORMAL, MATCHED)
 _Chained = list[tuple[int, Ccw]]
 
 

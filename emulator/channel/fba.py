@@ -5,6 +5,7 @@ or writes these with one command. Blocks are written all or none.
 """
 
 import struct
+from typing import Final
 
 from emulator.channel.asks import ReadBlocks, Settle, Waiting, WriteBlocks
 from emulator.channel.commands import Command, Commands, Kind
@@ -26,16 +27,16 @@ from emulator.channel.status import NORMAL
 from emulator.errors import CorruptError, DeviceError
 
 READ_IPL, WRITE, READ, LOCATE, DEFINE_EXTENT = 0x02, 0x41, 0x42, 0x43, 0x63
-SENSE_BYTES = 24
+SENSE_BYTES: Final = 24
 LOCATE_BYTES, EXTENT_BYTES = 8, 16
 WRITE_DATA, READ_REPLICATED, FORMAT_DEFECTIVE, WRITE_AND_VERIFY, READ_DATA = 1, 2, 4, 5, 6
 _WRITES, _READS = (WRITE_DATA, WRITE_AND_VERIFY), (READ_DATA, READ_REPLICATED)
-_OPERATIONS = (*_WRITES, *_READS, FORMAT_DEFECTIVE)
+_OPERATIONS: Final = (*_WRITES, *_READS, FORMAT_DEFECTIVE)
 _OPERATION, _OPERATION_RESERVED = 0x0F, 0xE0
 _MASK_WRITES, _MASK_RESERVED = 0xC0, 0x20
 _NO_FORMATS, _NO_WRITES = 0x00, 0x40
-_LOCATE = struct.Struct(">BBHI")
-_EXTENT = struct.Struct(">BxxxIII")
+_LOCATE: Final = struct.Struct(">BBHI")
+_EXTENT: Final = struct.Struct(">BxxxIII")
 
 
 class FbaRun:
@@ -247,7 +248,7 @@ def release(run: FbaRun) -> bytes:
 
 
 _CONTROL, _READ, _SENSE = Kind.CONTROL, Kind.READ, Kind.SENSE
-ROWS = (
+ROWS: Final = (
     Command(READ_IPL, "Read IPL", _READ, read_ipl, waits=True),
     Command(0x03, "No-operation", _CONTROL, no_operation, immediate=True, without_disk=True),
     Command(DEFINE_EXTENT, "Define Extent", _CONTROL, define_extent),

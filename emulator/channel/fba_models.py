@@ -1,10 +1,10 @@
 """Fixed-block devices: how many blocks, and what they report of themselves."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.errors import BenchError
 
-BLOCK_BYTES = 512
+BLOCK_BYTES: Final = 512
 
 
 class FbaModel(NamedTuple):
@@ -22,7 +22,7 @@ class FbaModel(NamedTuple):
     control_unit_type: int
 
 
-FBA_MODELS = {
+FBA_MODELS: Final = {
     row.kind: row
     for row in (
         FbaModel("3310", 0x3310, 0x01, 0x01, 32, 352, 125664, 0x4331),
@@ -37,7 +37,7 @@ FBA_MODELS = {
         FbaModel("0671-04", 0x0671, 0x04, 0x12, 63, 504, 624456, 0x6310),
     )
 }
-FBA_ALIASES = {
+FBA_ALIASES: Final = {
     "3370": "3370-1",
     "3370-A1": "3370-1",
     "3370-B1": "3370-1",
@@ -68,4 +68,4 @@ def fba_model(kind: str, blocks: int | None = None) -> FbaModel:
     return found._replace(blocks=blocks)
 
 
-BLOCKS_MAX = 0xFFFFFFFF
+BLOCKS_MAX: Final = 0xFFFFFFFF

@@ -5,16 +5,16 @@ One table, `MODELS`, holds a row for each model; the key is the name that a benc
 summaries; the capacity formulas are the ones a 3990 reports in Read Device Characteristics.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.errors import BenchError
 
-SLOT_STEP_BYTES = 4096
-_IMAGE_STEP_BYTES = 512
+SLOT_STEP_BYTES: Final = 4096
+_IMAGE_STEP_BYTES: Final = 512
 # What the image of a track with one record of the longest length carries beside it.
-HOME_ADDRESS_BYTES = 5
-COUNT_BYTES = 8
-STANDARD_R0_DATA_BYTES = 8
+HOME_ADDRESS_BYTES: Final = 5
+COUNT_BYTES: Final = 8
+STANDARD_R0_DATA_BYTES: Final = 8
 
 
 class Formula(NamedTuple):
@@ -58,7 +58,7 @@ def _second(factors: tuple[int, ...], key_length: int, data_length: int) -> int:
     return space + (field_bytes(key_steps, key_length) if key_length else 0)
 
 
-_RECORD_BYTES = {0: _constant, 1: _first, 2: _second}
+_RECORD_BYTES: Final = {0: _constant, 1: _first, 2: _second}
 
 
 class Geometry(NamedTuple):
@@ -144,15 +144,15 @@ class Geometry(NamedTuple):
 
 
 # The largest model with its alternates; addresses beyond are those of diagnosis.
-CYLINDERS_MAX = 65523
+CYLINDERS_MAX: Final = 65523
 
-_F3330 = Formula(0, (56, 135))
-_F3340 = Formula(0, (75, 167))
-_F3350 = Formula(0, (82, 185))
-_F3375 = Formula(1, (32, 384, 160))
-_F3380 = Formula(1, (32, 492, 236))
-_F3390 = Formula(2, (34, 19, 9, 6, 116, 6))
-_F9345 = Formula(2, (34, 18, 7, 6, 116, 6))
+_F3330: Final = Formula(0, (56, 135))
+_F3340: Final = Formula(0, (75, 167))
+_F3350: Final = Formula(0, (82, 185))
+_F3375: Final = Formula(1, (32, 384, 160))
+_F3380: Final = Formula(1, (32, 492, 236))
+_F3390: Final = Formula(2, (34, 19, 9, 6, 116, 6))
+_F9345: Final = Formula(2, (34, 18, 7, 6, 116, 6))
 
 
 class _Family(NamedTuple):
@@ -170,7 +170,7 @@ class _Family(NamedTuple):
     control_unit: str
 
 
-_FAMILIES = {
+_FAMILIES: Final = {
     family.device_type: family
     for family in (
         _Family(0x3330, 19, 13165, 13030, 135, 13165, 128, 0, _F3330, "3830"),
@@ -184,7 +184,7 @@ _FAMILIES = {
 }
 
 # kind, device type, model byte, type code, primary and alternate cylinders; by growing size.
-_ROWS = (
+_ROWS: Final = (
     ("3330-1", 0x3330, 0x01, 0x00, 404, 7),
     ("3330-11", 0x3330, 0x11, 0x00, 808, 7),
     ("3340-35", 0x3340, 0x01, 0x00, 348, 1),
@@ -207,7 +207,7 @@ _ROWS = (
 )
 
 # Other names of a model: the type alone means its first model.
-ALIASES = {
+ALIASES: Final = {
     "3330": "3330-1",
     "3330-2": "3330-11",
     "3340": "3340-35",
@@ -247,7 +247,7 @@ def _model(
     )
 
 
-MODELS = {row[0]: _model(*row) for row in _ROWS}
+MODELS: Final = {row[0]: _model(*row) for row in _ROWS}
 
 
 def geometry(kind: str, cylinders: int | None = None) -> Geometry:

@@ -17,11 +17,11 @@ one may go on for long, and Query Copy State followed by Read Subsystem Data tel
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-ORDER_CODE = 0xC1
-ORDER_BYTES = 16
-_ARGUMENT_FROM = 4
+ORDER_CODE: Final = 0xC1
+ORDER_BYTES: Final = 16
+_ARGUMENT_FROM: Final = 4
 
 
 class Order(enum.IntEnum):
@@ -39,7 +39,7 @@ class Order(enum.IntEnum):
     ABORT_MIGRATION = 0x09
 
 
-ORDER_MEANINGS = {
+ORDER_MEANINGS: Final = {
     Order.QUERY_COPY_STATE: "prepare the copy state for Read Subsystem Data",
     Order.SWITCH_ROLE: "make the other site, or the one named, the primary",
     Order.FREEZE: "hold all writes of the group at one point",

@@ -5,12 +5,13 @@
 """
 
 import struct
+from typing import Final
 
-_EXTENT = struct.Struct(">BBH4xHHHH")
-_LOCATE = struct.Struct(">BBxBHHHHBBH")
-_LENGTH_GIVEN = 0x80
-_EXTENDED_CKD = 0xC0
-NO_SECTOR = 0xFF
+_EXTENT: Final = struct.Struct(">BBH4xHHHH")
+_LOCATE: Final = struct.Struct(">BBxBHHHHBBH")
+_LENGTH_GIVEN: Final = 0x80
+_EXTENDED_CKD: Final = 0xC0
+NO_SECTOR: Final = 0xFF
 
 Address = tuple[int, int]
 """Cylinder and head."""

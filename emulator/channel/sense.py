@@ -4,7 +4,7 @@ A command that cannot go on raises `UnitCheck` with one of the reasons below; th
 the sense bytes from it, 24 or 32 of them as the control unit has. `describe` reads them back.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel.geometry import Geometry
 
@@ -19,43 +19,43 @@ class Reason(NamedTuple):
     meaning: str
 
 
-INVALID_COMMAND = Reason(0x80, 0x00, 0x00, 0x01, "command reject: invalid command")
-INVALID_SEQUENCE = Reason(0x80, 0x00, 0x00, 0x02, "command reject: invalid command sequence")
-COUNT_TOO_SMALL = Reason(0x80, 0x00, 0x00, 0x03, "command reject: CCW count too small")
-INVALID_PARAMETER = Reason(0x80, 0x00, 0x00, 0x04, "command reject: invalid parameter")
-DIAGNOSTIC_MASK = Reason(
+INVALID_COMMAND: Final = Reason(0x80, 0x00, 0x00, 0x01, "command reject: invalid command")
+INVALID_SEQUENCE: Final = Reason(0x80, 0x00, 0x00, 0x02, "command reject: invalid command sequence")
+COUNT_TOO_SMALL: Final = Reason(0x80, 0x00, 0x00, 0x03, "command reject: CCW count too small")
+INVALID_PARAMETER: Final = Reason(0x80, 0x00, 0x00, 0x04, "command reject: invalid parameter")
+DIAGNOSTIC_MASK: Final = Reason(
     0x80, 0x00, 0x00, 0x05, "command reject: the file mask allows no diagnostic command"
 )
-STATUS_REFUSED = Reason(0x80, 0x00, 0x00, 0x0F, "command reject: status is not as required")
-INCOMPLETE_DOMAIN = Reason(
+STATUS_REFUSED: Final = Reason(0x80, 0x00, 0x00, 0x0F, "command reject: status is not as required")
+INCOMPLETE_DOMAIN: Final = Reason(
     0x81, 0x00, 0x00, 0x00, "command reject: the chain ended inside a Locate Record domain"
 )
-INTERVENTION_REQUIRED = Reason(
+INTERVENTION_REQUIRED: Final = Reason(
     0x40, 0x00, 0x00, 0x00, "intervention required: the device is not ready"
 )
-EQUIPMENT_CHECK = Reason(
+EQUIPMENT_CHECK: Final = Reason(
     0x10, 0x00, 0x00, 0x10, "equipment check: the track cannot be read or written"
 )
-DATA_CHECK = Reason(
+DATA_CHECK: Final = Reason(
     0x08, 0x80, 0x00, 0x43, "data check: what the device holds there is damaged for good"
 )
-WRITE_INHIBITED = Reason(
+WRITE_INHIBITED: Final = Reason(
     0x10, 0x02, 0x00, 0x10, "equipment check: the volume may not be written here"
 )
-INVALID_TRACK_FORMAT = Reason(
+INVALID_TRACK_FORMAT: Final = Reason(
     0x00, 0x40, 0x00, 0x00, "invalid track format: the record does not fit, or its length differs"
 )
-END_OF_CYLINDER = Reason(
+END_OF_CYLINDER: Final = Reason(
     0x00, 0x20, 0x00, 0x00, "end of cylinder: a multitrack command passed the last head"
 )
-RESET_NOTIFICATION = Reason(0x00, 0x10, 0x00, 0x08, "the path was reset")
-NO_RECORD_FOUND = Reason(0x00, 0x08, 0x00, 0x00, "no record found")
-FILE_PROTECTED = Reason(
+RESET_NOTIFICATION: Final = Reason(0x00, 0x10, 0x00, 0x08, "the path was reset")
+NO_RECORD_FOUND: Final = Reason(0x00, 0x08, 0x00, 0x00, "no record found")
+FILE_PROTECTED: Final = Reason(
     0x00, 0x04, 0x00, 0x00, "file protected: the file mask or the extent forbids the seek"
 )
-NOTHING = Reason(0x00, 0x00, 0x00, 0x00, "nothing to report")
+NOTHING: Final = Reason(0x00, 0x00, 0x00, 0x00, "nothing to report")
 
-REASONS = (
+REASONS: Final = (
     INVALID_COMMAND,
     INVALID_SEQUENCE,
     COUNT_TOO_SMALL,
@@ -84,10 +84,10 @@ class UnitCheck(Exception):
 
 
 # Bits of a cylinder's high byte stand left of the head in byte 6, on most devices by four.
-_CYLINDER_SHIFT = {0x3340: 5, 0x3350: 5, 0x3375: 6}
-_SHORT_CYLINDERS_MAX = 4095
+_CYLINDER_SHIFT: Final = {0x3340: 5, 0x3350: 5, 0x3375: 6}
+_SHORT_CYLINDERS_MAX: Final = 4095
 # Data checks name in bytes 8 to 12 where the error is: CCHHR.
-_FORMATS_WITH_ADDRESS = (4, 5)
+_FORMATS_WITH_ADDRESS: Final = (4, 5)
 
 
 def _cylinder_shift(geometry: Geometry) -> int:

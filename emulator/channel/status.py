@@ -1,33 +1,35 @@
 """Unit status and channel status: what a channel program's end looks like to the host."""
 
-ATTENTION = 0x80
-STATUS_MODIFIER = 0x40
-CONTROL_UNIT_END = 0x20
-BUSY = 0x10
-CHANNEL_END = 0x08
-DEVICE_END = 0x04
-UNIT_CHECK = 0x02
-UNIT_EXCEPTION = 0x01
+from typing import Final
 
-NORMAL = CHANNEL_END | DEVICE_END
-MATCHED = NORMAL | STATUS_MODIFIER
+ATTENTION: Final = 0x80
+STATUS_MODIFIER: Final = 0x40
+CONTROL_UNIT_END: Final = 0x20
+BUSY: Final = 0x10
+CHANNEL_END: Final = 0x08
+DEVICE_END: Final = 0x04
+UNIT_CHECK: Final = 0x02
+UNIT_EXCEPTION: Final = 0x01
+
+NORMAL: Final = CHANNEL_END | DEVICE_END
+MATCHED: Final = NORMAL | STATUS_MODIFIER
 """A search that succeeded: the channel skips one CCW and keeps this to itself."""
-CHECKED = NORMAL | UNIT_CHECK
-RETRY = CHANNEL_END | STATUS_MODIFIER | UNIT_CHECK
+CHECKED: Final = NORMAL | UNIT_CHECK
+RETRY: Final = CHANNEL_END | STATUS_MODIFIER | UNIT_CHECK
 """Long busy: device end follows when the command can be given again."""
-STATE_CHANGE = ATTENTION | DEVICE_END | UNIT_EXCEPTION
+STATE_CHANGE: Final = ATTENTION | DEVICE_END | UNIT_EXCEPTION
 """Unasked: something about the device has changed; read its characteristics again."""
 
-PROGRAM_CONTROLLED = 0x80
-INCORRECT_LENGTH = 0x40
-PROGRAM_CHECK = 0x20
-PROTECTION_CHECK = 0x10
-CHANNEL_DATA_CHECK = 0x08
-CHANNEL_CONTROL_CHECK = 0x04
-INTERFACE_CONTROL_CHECK = 0x02
-CHAINING_CHECK = 0x01
+PROGRAM_CONTROLLED: Final = 0x80
+INCORRECT_LENGTH: Final = 0x40
+PROGRAM_CHECK: Final = 0x20
+PROTECTION_CHECK: Final = 0x10
+CHANNEL_DATA_CHECK: Final = 0x08
+CHANNEL_CONTROL_CHECK: Final = 0x04
+INTERFACE_CONTROL_CHECK: Final = 0x02
+CHAINING_CHECK: Final = 0x01
 
-UNIT_STATUS_NAMES = {
+UNIT_STATUS_NAMES: Final = {
     ATTENTION: "attention",
     STATUS_MODIFIER: "status modifier",
     CONTROL_UNIT_END: "control unit end",
@@ -37,7 +39,7 @@ UNIT_STATUS_NAMES = {
     UNIT_CHECK: "unit check",
     UNIT_EXCEPTION: "unit exception",
 }
-CHANNEL_STATUS_NAMES = {
+CHANNEL_STATUS_NAMES: Final = {
     PROGRAM_CONTROLLED: "program-controlled interruption",
     INCORRECT_LENGTH: "incorrect length",
     PROGRAM_CHECK: "program check",

@@ -8,18 +8,18 @@ channel commands. Every reader checks lengths before it believes them and raises
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
 from emulator.errors import DualCopyError
 
 Buffer = bytes | bytearray | memoryview
 
-END_MARKER = b"\xff" * 8
-_HOME_ADDRESS = struct.Struct(">BHH")
-_COUNT = struct.Struct(">HHBBH")
-R0_OFFSET = HOME_ADDRESS_BYTES
-_STANDARD_R0_DATA = bytes(8)
+END_MARKER: Final = b"\xff" * 8
+_HOME_ADDRESS: Final = struct.Struct(">BHH")
+_COUNT: Final = struct.Struct(">HHBBH")
+R0_OFFSET: Final = HOME_ADDRESS_BYTES
+_STANDARD_R0_DATA: Final = bytes(8)
 
 
 class BadTrackError(DualCopyError, ValueError):

@@ -19,7 +19,7 @@ journal) holds back later reads and writes of its track, and no other's.
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel.blocks import TRACK_BYTES, BlockVolume, Outcome, Requester
 from emulator.channel.geometry import Geometry
@@ -28,8 +28,8 @@ from emulator.channel.track_walk import image_in_pages, is_contents, is_whole, u
 from emulator.errors import MisuseError
 from emulator.events import DiskFailed, Event
 
-_ZERO = b"\0"
-EXACT_BYTES_MAX = 512
+_ZERO: Final = b"\0"
+EXACT_BYTES_MAX: Final = 512
 """A longer change is given to the volume in whole pages: these are compared with the old ones, so
 that only what differs is sent (C7), and need no reading of what is around them."""
 

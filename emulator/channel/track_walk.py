@@ -6,16 +6,17 @@ there is anything to say.
 
 import struct
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.channel.geometry import COUNT_BYTES, HOME_ADDRESS_BYTES, Geometry
 from emulator.channel.track_image import END_MARKER, BadTrackError, check
 
-_HOME_ADDRESS = struct.Struct(">BHH")
-_ZERO_HEAD = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
-_ZERO = b"\0"
-_PAGE_SHIFT = TRACK_BYTES.bit_length() - 1
-_PAGE_MASK = TRACK_BYTES - 1
+_HOME_ADDRESS: Final = struct.Struct(">BHH")
+_ZERO_HEAD: Final = bytes(HOME_ADDRESS_BYTES + COUNT_BYTES)
+_ZERO: Final = b"\0"
+_PAGE_SHIFT: Final = TRACK_BYTES.bit_length() - 1
+_PAGE_MASK: Final = TRACK_BYTES - 1
 
 
 def is_contents(slot: bytes, offset: int, stop: int) -> bool:

@@ -34,7 +34,7 @@ ZERO_HASH: Final = content_hash(ZERO_TRACK)
 
 Item = list[Any]
 """Kind, group, and what there is to say; the kinds are the methods below."""
-_TOLD_EVENTS = (CopyProgress, JournalOverflow, PairChanged, RoleChanged)
+_TOLD_EVENTS: Final = (CopyProgress, JournalOverflow, PairChanged, RoleChanged)
 
 
 class AuditFeed:

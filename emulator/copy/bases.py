@@ -8,7 +8,7 @@ before can be dealt with.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.cache.tracks import ZERO_TRACK
 from emulator.clock import SECOND_NS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emulator.copy.services import Asking, Services, Step
 
 # A disk that refuses may be away for a while; one that gives wrong contents does not get better.
-UNREADABLE_NS_MAX = 60 * SECOND_NS
+UNREADABLE_NS_MAX: Final = 60 * SECOND_NS
 
 
 def read_bases(services: Services, group: Group, keys: Sequence[int]) -> Asking[dict[int, bytes]]:

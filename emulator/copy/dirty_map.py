@@ -6,11 +6,12 @@ site has confirmed the copy. A crash can leave bits set too many, never too few.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from emulator.nvs.areas import MAP_BYTES, MAP_START
 
-_PIECE_BYTES = 512
-_BITS = MAP_BYTES * 8
+_PIECE_BYTES: Final = 512
+_BITS: Final = MAP_BYTES * 8
 
 
 class DirtyMap:

@@ -1,6 +1,7 @@
 """What the journal's entries of a primary hold, and how host writes come out of them again."""
 
 import struct
+from typing import Final
 
 from emulator.cache.tracks import track_key
 from emulator.record.changes import Extent, decode_changes, track_pieces
@@ -8,10 +9,10 @@ from emulator.record.epoch import Epoch
 from emulator.wire.checksum import CHAIN_BYTES
 
 # The first csn of a batch of host writes, and how many changes follow.
-HOST_ENTRY = struct.Struct(">QI")
+HOST_ENTRY: Final = struct.Struct(">QI")
 # An epoch's first and last csn; what the other site had confirmed by then follows.
-EPOCH_CLOSED = struct.Struct(">QQ")
-EPOCH_ACKED = struct.Struct(f">Q{CHAIN_BYTES}s")
+EPOCH_CLOSED: Final = struct.Struct(">QQ")
+EPOCH_ACKED: Final = struct.Struct(f">Q{CHAIN_BYTES}s")
 
 
 def confirmed_by(payload: bytes) -> tuple[int, bytes] | None:

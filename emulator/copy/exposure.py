@@ -1,9 +1,10 @@
 """Since when a host's write lies at this site alone: the exposure time (V3)."""
 
 from collections import deque
+from typing import Final
 
 # Acceptance times kept; beyond that the figure is rounded up.
-TIMES_MAX = 4096
+TIMES_MAX: Final = 4096
 
 
 class Exposure:

@@ -5,6 +5,7 @@ the same csn, which makes all their tracks equal (O3). Neither side's order or p
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
@@ -30,8 +31,8 @@ from emulator.wire.checksum import CHAIN_NONE
 from emulator.wire.layout import RecordKind
 
 # One answer is as large as a record of copied tracks, for the same reason.
-TRACKS_MAX = 64
-ANSWER_NS = 2 * SECOND_NS
+TRACKS_MAX: Final = 64
+ANSWER_NS: Final = 2 * SECOND_NS
 
 Images = dict[int, bytes]
 Read = Callable[[Sequence[int], Callable[[Images | DeviceError], None]], None]

@@ -8,6 +8,7 @@ of one turn becomes one journal entry. What to do with the other site is left to
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES, Outcome, Requester
@@ -30,11 +31,11 @@ from emulator.record.changes import encode_part, encode_run, encode_zeros
 from emulator.wire.checksum import CHAIN_NONE
 
 # One journal entry carries at most this much, so that it fits a small ring with room to spare.
-ENTRY_BYTES_MAX = 1 << 20
+ENTRY_BYTES_MAX: Final = 1 << 20
 # Headers that a host write adds to its data in the journal: its parts, and its entry's share.
-CHANGE_BYTES_MAX = 256
+CHANGE_BYTES_MAX: Final = 256
 # Levels at which no host waits for the other site.
-_LOCAL = (AckLevel.NVS, AckLevel.VOLATILE)
+_LOCAL: Final = (AckLevel.NVS, AckLevel.VOLATILE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ ancestry alone, by comparing chain hashes and never by ids or clocks.
 
 import enum
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.errors import PeerError
 from emulator.wire.checksum import CHAIN_BYTES, CHAIN_NONE
 
-_NUMBER_MAX = (1 << 64) - 1
+_NUMBER_MAX: Final = (1 << 64) - 1
 # Older ones are forgotten: a site that was away for so many changes of role is refused as
 # unrelated. The superblock has room for this many.
-GENERATIONS_MAX = 64
-REASON_CHARS_MAX = 100
+GENERATIONS_MAX: Final = 64
+REASON_CHARS_MAX: Final = 100
 
 
 class Generation(NamedTuple):
@@ -45,7 +45,7 @@ class Position(NamedTuple):
         }
 
 
-NO_POSITION = Position(0, 0, CHAIN_NONE)
+NO_POSITION: Final = Position(0, 0, CHAIN_NONE)
 
 
 class Ancestry(enum.Enum):

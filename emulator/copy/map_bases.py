@@ -8,12 +8,13 @@ one of them needs the marked tracks; only one that stands elsewhere needs everyt
 import base64
 import struct
 from collections.abc import Mapping
+from typing import Final
 
 from emulator.wire.checksum import CHAIN_BYTES
 
-_ROW = struct.Struct(f">QQ{CHAIN_BYTES}s")
+_ROW: Final = struct.Struct(f">QQ{CHAIN_BYTES}s")
 # Confirmed, plus as many sent epochs as may be unconfirmed (`stream.EPOCHS_SENT_MAX`).
-POSITIONS_MAX = 17
+POSITIONS_MAX: Final = 17
 
 
 class MapBases:

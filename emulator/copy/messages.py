@@ -4,7 +4,7 @@ A text that does not parse, or lacks a field, raises PeerError; nothing of it is
 """
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.copy.copied import CopiedUpTo
 from emulator.copy.lineage import Generation, Position, decode_lineage, encode_lineage
@@ -12,8 +12,8 @@ from emulator.errors import PeerError
 from emulator.wire.checksum import CHAIN_BYTES, Buffer
 
 # A lineage of a thousand generations is about 100 KB.
-TEXT_BYTES_MAX = 256 * 1024
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+TEXT_BYTES_MAX: Final = 256 * 1024
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class PeerPosition(NamedTuple):

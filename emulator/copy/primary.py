@@ -6,7 +6,7 @@ began on is gone.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.copy.copied import CopiedUpTo
@@ -25,11 +25,11 @@ from emulator.wire.checksum import CHAIN_NONE
 from emulator.wire.layout import RecordKind
 
 # One record of copied tracks: as large as a record of changes, for the same reason.
-COPY_TRACKS = 64
+COPY_TRACKS: Final = 64
 # Copied records that the other site has not confirmed yet.
-COPY_RECORDS_MAX = 16
-_CAN_REPLAY = (Ancestry.SAME, Ancestry.BEHIND)
-_CAN_COPY = (*_CAN_REPLAY, Ancestry.TRIMMED, Ancestry.EMPTY)
+COPY_RECORDS_MAX: Final = 16
+_CAN_REPLAY: Final = (Ancestry.SAME, Ancestry.BEHIND)
+_CAN_COPY: Final = (*_CAN_REPLAY, Ancestry.TRIMMED, Ancestry.EMPTY)
 
 
 class _Copied(NamedTuple):

@@ -6,7 +6,7 @@ the same requests.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from emulator.cache.tracks import TrackCache
 from emulator.clock import SECOND_NS
@@ -17,7 +17,7 @@ from emulator.nvs.journal import Journal
 from emulator.wire.checksum import Buffer
 
 # A disk that refused to read is asked again after this; each refusal is reported.
-READ_RETRY_NS = SECOND_NS
+READ_RETRY_NS: Final = SECOND_NS
 
 
 class ReadTracks(NamedTuple):

@@ -4,7 +4,7 @@ Only the primary decides by ancestry (R5) and knows when the copy is current; th
 what it was told, so that both sites say the same of one pair (V1, V2).
 """
 
-from typing import Any
+from typing import Any, Final
 
 from emulator.copy.group import Group
 from emulator.copy.messages import encode_text
@@ -12,7 +12,7 @@ from emulator.copy.states import PRIMARY, PairState, Role, Signal
 from emulator.errors import PeerError
 from emulator.wire.layout import RecordKind
 
-_SIGNALS = {
+_SIGNALS: Final = {
     PairState.CATCHING_UP: Signal.REPLAY_BEGUN,
     PairState.COPYING: Signal.COPY_BEGUN,
     PairState.DUPLEX: Signal.CAUGHT_UP,

@@ -50,7 +50,7 @@ SECONDARY: Final = Role.SECONDARY
 DUPLEX: Final = PairState.DUPLEX
 
 _S, _G = PairState, Signal
-PAIR_TABLE: dict[tuple[PairState, Signal], PairState] = {
+PAIR_TABLE: Final[dict[tuple[PairState, Signal], PairState]] = {
     **{(state, _G.LINK_LOST): _S.SUSPENDED for state in PairState if state is not _S.WAITING},
     (_S.WAITING, _G.LINK_LOST): _S.WAITING,
     **{(state, _G.SUSPEND_ASKED): _S.SUSPENDED for state in PairState},
@@ -74,8 +74,8 @@ def next_state(state: PairState, signal: Signal) -> PairState:
         raise MisuseError(msg) from None
 
 
-_UNSAFE = "UNSAFE: acknowledged writes may be lost with this site's process"
-_DUPLEX_PROMISES = {
+_UNSAFE: Final = "UNSAFE: acknowledged writes may be lost with this site's process"
+_DUPLEX_PROMISES: Final = {
     AckLevel.VOLATILE: _UNSAFE,
     AckLevel.NVS: "no acknowledged write lost on loss of a process; loss of the primary site "
     "loses at most the lag; the copy is a true past state",

@@ -8,6 +8,7 @@ What was sent stays in the journal until the other site has confirmed it durable
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.copy.entries import EPOCH_ACKED, EPOCH_CLOSED, replay_into
@@ -21,23 +22,23 @@ from emulator.wire.layout import RecordKind
 
 # Sent and not yet confirmed: enough to keep a fast line busy over a round trip, little enough
 # that the other site's memory holds it and that a slow line coalesces instead of queueing.
-INFLIGHT_BYTES_MAX = 8 << 20
-INFLIGHT_BYTES_MIN = 1 << 20
-CACHE_SHARE = 32
+INFLIGHT_BYTES_MAX: Final = 8 << 20
+INFLIGHT_BYTES_MIN: Final = 1 << 20
+CACHE_SHARE: Final = 32
 # Epochs sent and not confirmed: a longer round trip coalesces more, and where the other site may
 # stand when the line is cut stays short enough to be kept (map_bases.py).
-EPOCHS_SENT_MAX = 16
+EPOCHS_SENT_MAX: Final = 16
 # While an epoch is on its way, the next one is closed only when it is worth its cost on both
 # sides; a lone write does not wait, for then nothing is on its way.
-WORTH_TRACKS = 128
+WORTH_TRACKS: Final = 128
 # While hosts write without a pause as long as this, their writes are gathered: what they write
 # again meanwhile is sent once, and the processor is theirs.
-PAUSE_NS = 2 * MILLISECOND_NS
+PAUSE_NS: Final = 2 * MILLISECOND_NS
 # Once they have written much, a shorter pause than this is the machine's, not theirs.
-BUSY_PAUSE_NS = 20 * MILLISECOND_NS
-GATHER_NS = SECOND_NS
+BUSY_PAUSE_NS: Final = 20 * MILLISECOND_NS
+GATHER_NS: Final = SECOND_NS
 # What is gathered stays in memory when the cache lets it go: of a full cache at most this share.
-GATHER_SHARE = 8
+GATHER_SHARE: Final = 8
 
 
 class ClosedEpoch:

@@ -6,9 +6,10 @@ is from the moment the store cannot be relied on (W4).
 """
 
 from collections import deque
+from typing import Final
 
 # Nobody waits as long as writes complete early; then this is near enough to say what is at risk.
-STEP_BYTES = 1 << 20
+STEP_BYTES: Final = 1 << 20
 
 
 class Through:

@@ -7,13 +7,13 @@ ordering, caching and retries to the callers: a disk does one operation and says
 import contextlib
 import errno
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from emulator.errors import CannotRunHere, DeviceError, DualCopyError, MisuseError
 from emulator.units import size_bytes
 from emulator.uri import Uri
 
-SECTOR_BYTES = 512
+SECTOR_BYTES: Final = 512
 
 Runs = Sequence[tuple[int, Sequence[bytes]]]
 """Contents to write: an offset, and the buffers that lie one after another from there."""

@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 from pathlib import Path
+from typing import Final
 
 from emulator.disk.base import (
     SECTOR_BYTES,
@@ -26,9 +27,9 @@ from emulator.disk.holders import device_users
 from emulator.errors import DeviceError
 from emulator.uri import Uri, parse_uri
 
-BLKZEROOUT = 0x127F  # from linux/fs.h
-_RANGE = struct.Struct("=QQ")
-_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL)
+BLKZEROOUT: Final = 0x127F  # from linux/fs.h
+_RANGE: Final = struct.Struct("=QQ")
+_NOT_SUPPORTED: Final = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL)
 
 
 class BlockDisk(DescriptorDisk):

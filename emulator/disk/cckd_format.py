@@ -11,40 +11,40 @@ the first byte says how the rest is compressed. All numbers of the tables are li
 import bz2
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel import track_image
 from emulator.channel.geometry import HOME_ADDRESS_BYTES, Geometry
 from emulator.channel.track_image import BadTrackError, NewRecord
 
-HEADER_OFFSET = 512
-HEADER_BYTES = 512
-LEVEL1_OFFSET = HEADER_OFFSET + HEADER_BYTES
-LEVEL2_ENTRIES = 256
-_HEADER = struct.Struct("<3sBiiIIIIIiIIBBh")
-LEVEL1_ENTRY = struct.Struct("<I")
-LEVEL2_ENTRY = struct.Struct("<IHH")
-LEVEL2_BYTES = LEVEL2_ENTRIES * LEVEL2_ENTRY.size
-FREE_ENTRY = struct.Struct("<II")
-FREE_LIST = b"FREE_BLK"
-_VERSION = bytes((0, 3, 1))
+HEADER_OFFSET: Final = 512
+HEADER_BYTES: Final = 512
+LEVEL1_OFFSET: Final = HEADER_OFFSET + HEADER_BYTES
+LEVEL2_ENTRIES: Final = 256
+_HEADER: Final = struct.Struct("<3sBiiIIIIIiIIBBh")
+LEVEL1_ENTRY: Final = struct.Struct("<I")
+LEVEL2_ENTRY: Final = struct.Struct("<IHH")
+LEVEL2_BYTES: Final = LEVEL2_ENTRIES * LEVEL2_ENTRY.size
+FREE_ENTRY: Final = struct.Struct("<II")
+FREE_LIST: Final = b"FREE_BLK"
+_VERSION: Final = bytes((0, 3, 1))
 
-NOT_CLOSED = 0x80
-_OPENED_FOR_WRITING = 0x40
-BIG_ENDIAN = 0x02
-_NO_FUDGE = 0x01
+NOT_CLOSED: Final = 0x80
+_OPENED_FOR_WRITING: Final = 0x40
+BIG_ENDIAN: Final = 0x02
+_NO_FUDGE: Final = 0x01
 
-EMPTY_FORMAT = 1
+EMPTY_FORMAT: Final = 1
 """Home address, R0, end marker; format 0 has an end-of-file record too, format 2 12 of 4096."""
-NULL_FORMATS = 3
+NULL_FORMATS: Final = 3
 
 NONE, ZLIB, BZIP2 = range(3)
-METHODS = {"none": NONE, "zlib": ZLIB, "bzip2": BZIP2}
-COMPRESS_BYTES_MIN = 512
+METHODS: Final = {"none": NONE, "zlib": ZLIB, "bzip2": BZIP2}
+COMPRESS_BYTES_MIN: Final = 512
 """Shorter tracks are kept as they are."""
-_BZIP2_LEVEL = 5
-_TAIL = struct.Struct("<8sHI")
-_TAIL_MARK = b"dualcopy"
+_BZIP2_LEVEL: Final = 5
+_TAIL: Final = struct.Struct("<8sHI")
+_TAIL_MARK: Final = b"dualcopy"
 
 
 class CompressedHeader(NamedTuple):

@@ -6,11 +6,11 @@ as a program that was killed may have left it behind.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-FREE_BYTES_MIN = 8
+FREE_BYTES_MIN: Final = 8
 """Less cannot be put on the file's list of free space, so it stays with its neighbour."""
-FILE_BYTES_MAX = 0xFFFFFFFF
+FILE_BYTES_MAX: Final = 0xFFFFFFFF
 
 
 class Extent(NamedTuple):

@@ -1,18 +1,18 @@
 """The 512 bytes at the head of every Hercules CKD image file, and the URI keys of such images."""
 
 import struct
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from emulator.channel.geometry import Geometry, geometry, is_kind, smallest_model
 from emulator.errors import BenchError, CorruptError
 from emulator.uri import Uri
 
-HEADER_BYTES = 512
-_HEADER = struct.Struct("<8sIIBBH")
+HEADER_BYTES: Final = 512
+_HEADER: Final = struct.Struct("<8sIIBBH")
 
-PLAIN = b"CKD_P370"
-COMPRESSED = b"CKD_C370"
-_OTHERS = {
+PLAIN: Final = b"CKD_P370"
+COMPRESSED: Final = b"CKD_C370"
+_OTHERS: Final = {
     PLAIN: "is not compressed; write ckd:",
     COMPRESSED: "is compressed; write cckd:",
     b"CKD_S370": "is a shadow file, which holds only changes; merge it into its base with cckd "
@@ -24,7 +24,7 @@ _OTHERS = {
     b"FBA_S370": "is a shadow file of a fixed-block device",
 }
 
-KEYS: dict[str, str] = {
+KEYS: Final[dict[str, str]] = {
     "kind": "the model the image must be of, such as 3390-3",
     "cylinders": "the number of cylinders the image must have",
 }

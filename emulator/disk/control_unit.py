@@ -15,11 +15,11 @@ asks tries again when something has changed: `attached.py` does for disks.
 
 import enum
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.errors import BenchError
 
-PATHS_MAX = 8
+PATHS_MAX: Final = 8
 """As many as a device of a 3990 may have."""
 
 
@@ -52,7 +52,7 @@ class Part(enum.Enum):
     RESERVATION = "reservation"
 
 
-ACTIONS = {
+ACTIONS: Final = {
     "vary-off": (Part.PATH, False),
     "vary-on": (Part.PATH, True),
     "cut": (Part.CABLE, False),
@@ -63,7 +63,7 @@ ACTIONS = {
     "release": (Part.RESERVATION, True),
 }
 """What may be done to a unit: to which part, and whether that is well afterwards."""
-OPERATOR = "operator"
+OPERATOR: Final = "operator"
 
 
 class Change(NamedTuple):

@@ -8,14 +8,17 @@ kinds differ in how they open and how they zero, which they add.
 import errno
 import os
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.disk.base import Runs, check_range, check_writable, disk_errors, merged
 from emulator.disk.many_writes import ManyWrites
 from emulator.errors import DeviceError
 
-IOV_MAX = 1024  # what Linux takes in one call (UIO_MAXIOV); POSIX promises less and none use it
-ZEROS = bytes(64 * 1024)
-ZEROS_AT_ONCE = 64  # buffers of zeros in one call: 4 MiB
+IOV_MAX: Final = (
+    1024  # what Linux takes in one call (UIO_MAXIOV); POSIX promises less and none use it
+)
+ZEROS: Final = bytes(64 * 1024)
+ZEROS_AT_ONCE: Final = 64  # buffers of zeros in one call: 4 MiB
 
 
 class DescriptorDisk:

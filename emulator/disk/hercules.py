@@ -27,10 +27,10 @@ from emulator.units import duration_ns
 from emulator.uri import Uri, parse_uri
 
 KEYS: Final = {"patience": "how long to wait for a control unit that is away"}
-PATIENCE_S = 10.0
+PATIENCE_S: Final = 10.0
 # Tracks in one channel program: others, and our own reads, wait for its end.
-PROGRAM_TRACKS = 8
-_SECOND_NS = 1e9
+PROGRAM_TRACKS: Final = 8
+_SECOND_NS: Final = 1e9
 
 
 class HerculesDisk:

@@ -13,7 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from emulator.disk.hercules_talk import Answer, BrokenError, Request, Talk
 from emulator.errors import DeviceError
@@ -30,10 +30,10 @@ from emulator.frontend.shared_wire import (
     change_list,
 )
 
-AGAIN_S = 0.2
+AGAIN_S: Final = 0.2
 # A real server hangs up after 120 s of silence; it looks every 10 s.
-KEEP_ALIVE_S = 60.0
-_SENSE_BYTES_OF = {0x3990: 32, 0x2107: 32, 0x2105: 32, 0x1750: 32}
+KEEP_ALIVE_S: Final = 60.0
+_SENSE_BYTES_OF: Final = {0x3990: 32, 0x2107: 32, 0x2105: 32, 0x1750: 32}
 
 Found = TypeVar("Found")
 

@@ -4,16 +4,16 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.frontend.shared_wire import HEADER, HEADER_BYTES, Opcode, header
 
-CONNECT_S = 5.0
+CONNECT_S: Final = 5.0
 # A program may wait for its turn, but not for ever: a unit that hangs must become an error.
-ANSWER_S = 60.0
+ANSWER_S: Final = 60.0
 # More than an answer has, so that those behind it come along.
-_RECEIVE_BYTES = 512 * 1024
-_TIMEVAL = struct.Struct("@ll")
+_RECEIVE_BYTES: Final = 512 * 1024
+_TIMEVAL: Final = struct.Struct("@ll")
 
 
 class BrokenError(Exception):

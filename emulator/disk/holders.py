@@ -7,9 +7,10 @@ the answers are empty, never wrong.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-PROC = Path("/proc")
-SYS = Path("/sys")
+PROC: Final = Path("/proc")
+SYS: Final = Path("/sys")
 
 
 def lock_holder(status: os.stat_result, proc: Path = PROC) -> str:

@@ -9,6 +9,7 @@ written by `close`; until then the image says that it was not closed, as Hercule
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 from emulator.channel import track_image
 from emulator.channel.geometry import HOME_ADDRESS_BYTES, Geometry
@@ -25,9 +26,9 @@ from emulator.disk.slots import SlotDisk
 from emulator.errors import CorruptError, DeviceError
 from emulator.uri import Uri, parse_uri
 
-KEYS: dict[str, str] = {"compress": "how to compress tracks: zlib, bzip2 or none"}
-_ALL_KEYS = ckd_header.KEYS | KEYS
-_REPAIR = "Hercules' cckdcdsk -3 recovers what can be"
+KEYS: Final[dict[str, str]] = {"compress": "how to compress tracks: zlib, bzip2 or none"}
+_ALL_KEYS: Final = ckd_header.KEYS | KEYS
+_REPAIR: Final = "Hercules' cckdcdsk -3 recovers what can be"
 
 
 class CckdDisk(SlotDisk):

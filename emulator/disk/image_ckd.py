@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel import track_image
 from emulator.channel.geometry import Geometry
@@ -31,7 +31,7 @@ from emulator.disk.slots import SlotDisk
 from emulator.errors import CorruptError, DeviceError
 from emulator.uri import Uri, parse_uri
 
-FILES_MAX = 27
+FILES_MAX: Final = 27
 """As many as Hercules opens for one volume."""
 
 

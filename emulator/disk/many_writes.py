@@ -22,23 +22,23 @@ import threading
 from array import array
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.disk.base import Runs
 
-EVENTS_MAX = 512
+EVENTS_MAX: Final = 512
 # Fewer runs than this cost as much one by one.
-RUNS_MIN = 4
-_PWRITEV = 8  # IOCB_CMD_PWRITEV of linux/aio_abi.h
+RUNS_MIN: Final = 4
+_PWRITEV: Final = 8  # IOCB_CMD_PWRITEV of linux/aio_abi.h
 # struct iocb as words: data, flags, opcode and file, vector, count, offset, two more; every machine
 # that is listed below has the low half of a word first.
-_CONTROL_WORDS = 8
-_CONTROL_BYTES = 8 * _CONTROL_WORDS
-_VECTOR_BYTES = 16  # struct iovec: start, length
-_POINTER_BYTES = 8
-_EVENT_WORDS = 4  # struct io_event: data, control block, result, result 2
+_CONTROL_WORDS: Final = 8
+_CONTROL_BYTES: Final = 8 * _CONTROL_WORDS
+_VECTOR_BYTES: Final = 16  # struct iovec: start, length
+_POINTER_BYTES: Final = 8
+_EVENT_WORDS: Final = 4  # struct io_event: data, control block, result, result 2
 # setup, destroy, submit, getevents; other machines that Linux knows have the newer table.
-_NUMBERS = {"x86_64": (206, 207, 209, 208), "aarch64": (0, 1, 2, 4), "riscv64": (0, 1, 2, 4)}
+_NUMBERS: Final = {"x86_64": (206, 207, 209, 208), "aarch64": (0, 1, 2, 4), "riscv64": (0, 1, 2, 4)}
 
 
 class _Calls(NamedTuple):

@@ -5,12 +5,15 @@ tests, demonstrations and sites whose contents may be lost; never the only copy 
 """
 
 import threading
+from typing import Final
 
 from emulator.disk.base import Runs, check_range, check_size, check_writable, merged
 from emulator.units import size_bytes
 from emulator.uri import Uri, parse_uri
 
-CHUNK_BYTES = 64 * 1024  # small enough that scattered writes stay cheap, large enough to be few
+CHUNK_BYTES: Final = (
+    64 * 1024
+)  # small enough that scattered writes stay cheap, large enough to be few
 
 
 class MemoryDisk:

@@ -6,15 +6,15 @@ Schemes that are not in the table are looked for among the installed entry point
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Final, cast
 
 from emulator.disk.base import Damage, Disk, DiskKind
 from emulator.errors import BenchError
 from emulator.uri import scheme_of, suggestion
 
-ENTRY_POINT_GROUP = "dualcopy.disks"
+ENTRY_POINT_GROUP: Final = "dualcopy.disks"
 
-SCHEMES = {
+SCHEMES: Final = {
     "mem": "emulator.disk.memory:MemoryDisk",
     "raw": "emulator.disk.raw:RawDisk",
     "block": "emulator.disk.block:BlockDisk",

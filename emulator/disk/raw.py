@@ -10,16 +10,16 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from emulator.disk.base import asked_bytes, check_range, check_size, disk_errors, file_path, opening
 from emulator.disk.descriptor import DescriptorDisk
 from emulator.disk.image_file import check_regular, new_file, open_locked
 from emulator.uri import Uri, parse_uri
 
-FALLOC_KEEP_SIZE = 1  # from linux/falloc.h
-FALLOC_PUNCH_HOLE = 2
-_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+FALLOC_KEEP_SIZE: Final = 1  # from linux/falloc.h
+FALLOC_PUNCH_HOLE: Final = 2
+_NOT_SUPPORTED: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class RawDisk(DescriptorDisk):

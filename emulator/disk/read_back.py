@@ -4,11 +4,12 @@ The operating system would answer from its own memory; where it can be told to f
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.disk.base import Disk, Runs
 from emulator.errors import CorruptError
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES: Final = 1 << 20
 
 
 def read_back(disk: Disk, runs: Runs, zeros: Sequence[tuple[int, int]] = ()) -> None:

@@ -13,15 +13,15 @@ nothing reaches the file but through `write`.
 import fcntl
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from emulator.disk.base import disk_errors
 from emulator.errors import DeviceError, UnavailableError
 from emulator.node.sums import ENTRY, PAGE_BYTES
 from emulator.nvs.areas import SLOT_BYTES, decode_superblock, encode_superblock
 
-TABLE_START = 2 * SLOT_BYTES
-_IDENTITY_BYTES = 8
+TABLE_START: Final = 2 * SLOT_BYTES
+_IDENTITY_BYTES: Final = 8
 
 
 class SumsFile:

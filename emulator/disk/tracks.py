@@ -6,13 +6,14 @@ hold the same tracks are equal, whatever lies behind the end markers.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from emulator.channel.geometry import Geometry
 from emulator.channel.track_image import BadTrackError, build, check
 from emulator.disk.base import Disk
 from emulator.errors import CorruptError
 
-PIECE_BYTES = 2**20  # read at once: large enough to be quick, small enough to be nothing
+PIECE_BYTES: Final = 2**20  # read at once: large enough to be quick, small enough to be nothing
 
 
 def geometry_of(disk: Disk) -> Geometry | None:

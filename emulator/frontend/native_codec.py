@@ -7,6 +7,7 @@ to `native_unit.py` and to the driver.
 
 import struct
 from collections.abc import Callable
+from typing import Final
 
 from emulator.channel.ccw import Ccw
 from emulator.errors import PeerError
@@ -55,18 +56,18 @@ def _struct(fields: tuple[Field, ...]) -> struct.Struct:
     return struct.Struct(struct_format(fields))
 
 
-_ATTACH = _struct(ATTACH_FIELDS)
-_ATTACHED = _struct(ATTACHED_FIELDS)
-_DEVICE = _struct(DEVICE_FIELDS)
-_START = _struct(START_FIELDS)
-_CCW = _struct(CCW_FIELDS)
-_TRANSFER = _struct(TRANSFER_FIELDS)
-_ENDED = _struct(ENDED_FIELDS)
-_HALT = _struct(HALT_FIELDS)
-_ATTENTION = _struct(ATTENTION_FIELDS)
-_ATTENTION_TAKEN = _struct(ATTENTION_TAKEN_FIELDS)
-_DETACH = _struct(DETACH_FIELDS)
-_TYPE_BYTES = 2
+_ATTACH: Final = _struct(ATTACH_FIELDS)
+_ATTACHED: Final = _struct(ATTACHED_FIELDS)
+_DEVICE: Final = _struct(DEVICE_FIELDS)
+_START: Final = _struct(START_FIELDS)
+_CCW: Final = _struct(CCW_FIELDS)
+_TRANSFER: Final = _struct(TRANSFER_FIELDS)
+_ENDED: Final = _struct(ENDED_FIELDS)
+_HALT: Final = _struct(HALT_FIELDS)
+_ATTENTION: Final = _struct(ATTENTION_FIELDS)
+_ATTENTION_TAKEN: Final = _struct(ATTENTION_TAKEN_FIELDS)
+_DETACH: Final = _struct(DETACH_FIELDS)
+_TYPE_BYTES: Final = 2
 
 
 def encode_message(message: Message) -> list[Buffer]:
@@ -277,7 +278,7 @@ def _detach(reader: _Reader) -> Detach:
     return Detach()
 
 
-_DECODERS: dict[int, Callable[[_Reader], Message]] = {
+_DECODERS: Final[dict[int, Callable[[_Reader], Message]]] = {
     MessageType.ATTACH: _attach,
     MessageType.ATTACHED: _attached,
     MessageType.START: _start,

@@ -6,7 +6,7 @@ The table `ON_START` says what a START leads to. Leaves doing it to `native_unit
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.frontend.native_messages import Attention, DeviceRow, Ended, Start
 from emulator.frontend.native_path import NativePath
@@ -61,7 +61,7 @@ class Deed(enum.Enum):
 
 
 _S, _C = SubchannelState, Claim
-ON_START = {
+ON_START: Final = {
     (_S.IDLE, _C.OLD): Deed.IGNORE,
     # The host has this ending already: a START that was long under way.
     (_S.IDLE, _C.SAME): Deed.IGNORE,

@@ -11,6 +11,7 @@ A shell drives it like any link end: `opened`, `receive`, `wake`, `lost`, and pa
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from emulator.clock import SECOND_NS
 from emulator.errors import PeerError
@@ -24,11 +25,11 @@ from emulator.link.states import LinkState
 from emulator.wire.checksum import Buffer
 from emulator.wire.layout import RecordKind
 
-WINDOW_BYTES = 4 * 1024 * 1024
+WINDOW_BYTES: Final = 4 * 1024 * 1024
 """What one end holds for the other: a program with 16 MiB of storage passes, one at a time."""
-RETRY_NS = SECOND_NS
+RETRY_NS: Final = SECOND_NS
 """Wait after a session that was ended because of what the other end sent (rule R7)."""
-_MTU_BYTES = 1500  # until the line says what it carries
+_MTU_BYTES: Final = 1500  # until the line says what it carries
 
 
 @dataclass(frozen=True, slots=True)

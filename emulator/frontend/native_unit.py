@@ -10,6 +10,7 @@ CCWs to the devices.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.native_hosts import (
@@ -35,14 +36,14 @@ from emulator.frontend.native_messages import (
 )
 from emulator.frontend.native_path import NativePath, PathDown, PathEvent, PathRefused, PathUp
 
-HOSTS_MAX = 64
+HOSTS_MAX: Final = 64
 """Beyond it the host that was away longest is forgotten, as a system reset would."""
-HELD_BYTES_MAX = 128 * 1024 * 1024
+HELD_BYTES_MAX: Final = 128 * 1024 * 1024
 """Data of all programs under way and of endings that no host has yet; beyond: control unit
 busy, and the host asks again."""
-_CCW_BYTES = 128  # what one costs in memory beside its data
+_CCW_BYTES: Final = 128  # what one costs in memory beside its data
 
-ATTENTIONS_MAX = 64
+ATTENTIONS_MAX: Final = 64
 """Told to a host and not taken by it; more wait in the devices."""
 
 

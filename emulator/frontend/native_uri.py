@@ -8,12 +8,12 @@ to the line. Leaves opening the line, and judging its keys, to `emulator/transpo
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.errors import BenchError
 
-PREFIX = "native+"
-_ADDRESS = re.compile(r"[0-9A-Fa-f]{4}")
+PREFIX: Final = "native+"
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{4}")
 
 
 class NativeAddress(NamedTuple):

@@ -14,6 +14,7 @@ on. Leaves sockets, and how many connections there may be, to the shell.
 
 import enum
 from collections.abc import Mapping
+from typing import Final
 
 from emulator.channel.blocks import BlockVolume
 from emulator.errors import MisuseError
@@ -29,7 +30,7 @@ from emulator.frontend.nbd_protocol import (
 from emulator.frontend.nbd_requests import NbdRequests
 from emulator.frontend.nbd_rules import OpenExport
 
-OPTIONS_MAX = 64
+OPTIONS_MAX: Final = 64
 # Answers that have not left yet. An honest client waits for each answer before it goes on.
 
 

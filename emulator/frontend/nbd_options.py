@@ -6,6 +6,7 @@ Leaves finding options in the stream, refusing overlong ones and closing to the 
 
 import struct
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from emulator.channel.blocks import BlockVolume
 from emulator.frontend.nbd_protocol import (
@@ -33,11 +34,11 @@ from emulator.frontend.nbd_protocol import (
 from emulator.frontend.nbd_replies import CONTEXT_ID
 from emulator.units import size_text
 
-HANDSHAKE_FLAGS = HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES
-GREETING_BYTES = GREETING.pack(SERVER_MAGIC, OPTION_MAGIC, HANDSHAKE_FLAGS)
-OPTION_BYTES_MAX = 32 * 1024  # room for several of the longest names the protocol allows
+HANDSHAKE_FLAGS: Final = HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES
+GREETING_BYTES: Final = GREETING.pack(SERVER_MAGIC, OPTION_MAGIC, HANDSHAKE_FLAGS)
+OPTION_BYTES_MAX: Final = 32 * 1024  # room for several of the longest names the protocol allows
 
-_ALWAYS = (
+_ALWAYS: Final = (
     Transmission.HAS_FLAGS
     | Transmission.SEND_FLUSH
     | Transmission.SEND_FUA
@@ -50,9 +51,9 @@ _ALWAYS = (
 # All connections of a site use one cache, so what one of them has flushed, all have flushed:
 # that is what CAN_MULTI_CONN promises.
 
-_LENGTH = struct.Struct(">I")
-_COUNT = struct.Struct(">H")
-_CONTEXT_QUERIES = ("base:", CONTEXT_ALLOCATION)
+_LENGTH: Final = struct.Struct(">I")
+_COUNT: Final = struct.Struct(">H")
+_CONTEXT_QUERIES: Final = ("base:", CONTEXT_ALLOCATION)
 
 
 class _OptionError(Exception):

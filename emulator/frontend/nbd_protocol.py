@@ -6,45 +6,46 @@ The document is doc/proto.md of the NetworkBlockDevice project; names follow it 
 
 import enum
 import struct
+from typing import Final
 
-DEFAULT_PORT = 10809
+DEFAULT_PORT: Final = 10809
 """The port the protocol has at IANA."""
 
-SERVER_MAGIC = b"NBDMAGIC"
-OPTION_MAGIC = b"IHAVEOPT"
-OPTION_REPLY_MAGIC = 0x0003E889045565A9
-REQUEST_MAGIC = 0x25609513
-SIMPLE_REPLY_MAGIC = 0x67446698
-CHUNK_MAGIC = 0x668E33EF
+SERVER_MAGIC: Final = b"NBDMAGIC"
+OPTION_MAGIC: Final = b"IHAVEOPT"
+OPTION_REPLY_MAGIC: Final = 0x0003E889045565A9
+REQUEST_MAGIC: Final = 0x25609513
+SIMPLE_REPLY_MAGIC: Final = 0x67446698
+CHUNK_MAGIC: Final = 0x668E33EF
 
-GREETING = struct.Struct(">8s8sH")
-CLIENT_FLAGS = struct.Struct(">I")
-OPTION = struct.Struct(">8sII")
-OPTION_REPLY = struct.Struct(">QIII")
-EXPORT = struct.Struct(">QH")
-INFO_EXPORT = struct.Struct(">HQH")
-INFO_BLOCK_SIZE = struct.Struct(">HIII")
-REQUEST = struct.Struct(">IHH8sQI")
-REQUEST_HEAD = struct.Struct(">IHH")
-REQUEST_SPLIT = struct.Struct(">8s8sQI")
+GREETING: Final = struct.Struct(">8s8sH")
+CLIENT_FLAGS: Final = struct.Struct(">I")
+OPTION: Final = struct.Struct(">8sII")
+OPTION_REPLY: Final = struct.Struct(">QIII")
+EXPORT: Final = struct.Struct(">QH")
+INFO_EXPORT: Final = struct.Struct(">HQH")
+INFO_BLOCK_SIZE: Final = struct.Struct(">HIII")
+REQUEST: Final = struct.Struct(">IHH8sQI")
+REQUEST_HEAD: Final = struct.Struct(">IHH")
+REQUEST_SPLIT: Final = struct.Struct(">8s8sQI")
 """A request with its head (magic, flags, command) in one piece, so that it compares at once."""
-SIMPLE_REPLY = struct.Struct(">II8s")
-CHUNK = struct.Struct(">IHH8sI")
+SIMPLE_REPLY: Final = struct.Struct(">II8s")
+CHUNK: Final = struct.Struct(">IHH8sI")
 
-EXPORT_PADDING = bytes(124)
-NAME_BYTES_MAX = 4096
-BLOCK_BYTES_MIN = 1
-BLOCK_BYTES_PREFERRED = 4096
-PAYLOAD_BYTES_MAX = 32 << 20
+EXPORT_PADDING: Final = bytes(124)
+NAME_BYTES_MAX: Final = 4096
+BLOCK_BYTES_MIN: Final = 1
+BLOCK_BYTES_PREFERRED: Final = 4096
+PAYLOAD_BYTES_MAX: Final = 32 << 20
 """The most a read or write may carry; the protocol asks for at least this much."""
 
-HANDSHAKE_FIXED_NEWSTYLE = 1
-HANDSHAKE_NO_ZEROES = 2
+HANDSHAKE_FIXED_NEWSTYLE: Final = 1
+HANDSHAKE_NO_ZEROES: Final = 2
 
-REPLY_FLAG_DONE = 1
-STATE_HOLE = 1
-STATE_ZERO = 2
-CONTEXT_ALLOCATION = "base:allocation"
+REPLY_FLAG_DONE: Final = 1
+STATE_HOLE: Final = 1
+STATE_ZERO: Final = 2
+CONTEXT_ALLOCATION: Final = "base:allocation"
 
 
 class Transmission(enum.IntFlag):

@@ -6,6 +6,7 @@ it to the session which kind of reply a client has agreed to.
 
 import struct
 from collections.abc import Iterable
+from typing import Final
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.frontend.nbd_protocol import (
@@ -19,27 +20,27 @@ from emulator.frontend.nbd_protocol import (
     Chunk,
 )
 
-SIMPLE_DONE = struct.pack(">II", SIMPLE_REPLY_MAGIC, 0)
+SIMPLE_DONE: Final = struct.pack(">II", SIMPLE_REPLY_MAGIC, 0)
 """A simple reply that says all went well, but for the request's handle, which follows it."""
 
-CONTEXT_ID = 1
+CONTEXT_ID: Final = 1
 """What we call `base:allocation` on the wire; there is no other context."""
 
-HOLE_BYTES_MIN = TRACK_BYTES
+HOLE_BYTES_MIN: Final = TRACK_BYTES
 # Shorter runs of zeros are sent as data: the reply would hardly be shorter, and clients write
 # what they get as holes in pieces of this size anyway.
 
-TRACK_OF_ZEROS = bytes(TRACK_BYTES)
+TRACK_OF_ZEROS: Final = bytes(TRACK_BYTES)
 """The shortest piece that is named as zeros, not sent."""
 
-_DATA_HEAD = struct.Struct(CHUNK.format + "Q")
-_OFFSET_DATA = int(Chunk.OFFSET_DATA)
-_OFFSET_BYTES = 8
-_HOLE = struct.Struct(">QI")
-_ERROR = struct.Struct(">IH")
-_EXTENT = struct.Struct(">II")
-_CONTEXT = struct.Struct(">I")
-_TEXT_BYTES_MAX = 4096  # the protocol's limit for a string
+_DATA_HEAD: Final = struct.Struct(CHUNK.format + "Q")
+_OFFSET_DATA: Final = int(Chunk.OFFSET_DATA)
+_OFFSET_BYTES: Final = 8
+_HOLE: Final = struct.Struct(">QI")
+_ERROR: Final = struct.Struct(">IH")
+_EXTENT: Final = struct.Struct(">II")
+_CONTEXT: Final = struct.Struct(">I")
+_TEXT_BYTES_MAX: Final = 4096  # the protocol's limit for a string
 
 
 def simple_error(handle: bytes, errno: int) -> bytes:

@@ -5,6 +5,8 @@ The hot path of a site: every host write comes through `NbdRequests.take`. Relie
 storing and for the order of writes. Leaves the stream, and what was agreed on, to `nbd.py`.
 """
 
+from typing import Final
+
 from emulator.channel.blocks import BlockVolume, Outcome
 from emulator.errors import MisuseError
 from emulator.frontend.nbd_payload import WriteBegun
@@ -40,17 +42,17 @@ from emulator.frontend.nbd_rules import (
     refused_by_volume,
 )
 
-_WRITE_HEAD = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.WRITE)
-_READ_HEAD = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.READ)
-_SHUTDOWN = Refusal(Errno.ESHUTDOWN, "the site is shutting down")
+_WRITE_HEAD: Final = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.WRITE)
+_READ_HEAD: Final = REQUEST_HEAD.pack(REQUEST_MAGIC, 0, Command.READ)
+_SHUTDOWN: Final = Refusal(Errno.ESHUTDOWN, "the site is shutting down")
 # Plain values under global names: an attribute lookup for each write would be felt.
-_REQUEST_BYTES = REQUEST_SPLIT.size
-_READ = int(Command.READ)
-_WRITE = int(Command.WRITE)
-_CACHE = int(Command.CACHE)
-_FUA = int(CommandFlag.FUA)
-_DF = int(CommandFlag.DF)
-_DONE = Outcome.DONE
+_REQUEST_BYTES: Final = REQUEST_SPLIT.size
+_READ: Final = int(Command.READ)
+_WRITE: Final = int(Command.WRITE)
+_CACHE: Final = int(Command.CACHE)
+_FUA: Final = int(CommandFlag.FUA)
+_DF: Final = int(CommandFlag.DF)
+_DONE: Final = Outcome.DONE
 
 
 class NbdRequests:

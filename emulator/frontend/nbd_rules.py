@@ -5,28 +5,28 @@ device, a volume that became a secondary) comes back from it as an `Outcome`; it
 here too.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.channel.blocks import Outcome
 from emulator.frontend.nbd_protocol import PAYLOAD_BYTES_MAX, Command, CommandFlag, Errno
 from emulator.units import size_text
 
-REQUESTS_MAX = 256
+REQUESTS_MAX: Final = 256
 """Requests taken whose replies have not left yet; clients keep 16 to 128 under way."""
 
-BYTES_MAX = 64 << 20
+BYTES_MAX: Final = 64 << 20
 """What those may carry: two of the largest, so that one can arrive while one is under way."""
 
-STATUS_BYTES_MAX = 64 << 20
+STATUS_BYTES_MAX: Final = 64 << 20
 # A volume may have to look at each track to tell its status; the client asks on from there.
 
-CHANGES = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
-_NO_SPACE = frozenset({Command.WRITE, Command.WRITE_ZEROES})
+CHANGES: Final = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
+_NO_SPACE: Final = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 
 # Plain numbers, because an operation on an IntFlag costs as much as all the rest of a request, and
 # because its ~ leaves out the bits without a name.
 _FUA, _NO_HOLE, _DF, _REQ_ONE, _FAST_ZERO = map(int, CommandFlag)
-_FLAGS_ALLOWED: dict[int, int] = {
+_FLAGS_ALLOWED: Final[dict[int, int]] = {
     Command.READ: _FUA | _DF,
     Command.WRITE: _FUA,
     Command.FLUSH: _FUA,
@@ -37,7 +37,7 @@ _FLAGS_ALLOWED: dict[int, int] = {
 }
 # FUA means nothing on a command that changes nothing, but the protocol has it accepted there.
 
-_OUTCOMES = {
+_OUTCOMES: Final = {
     Outcome.READ_ONLY: Errno.EPERM,
     Outcome.NOT_HERE: Errno.EPERM,
     Outcome.DEVICE: Errno.EIO,

@@ -1,5 +1,7 @@
 """The answers on one connection to a shared device, as bytes, and the sense that goes with them."""
 
+from typing import Final
+
 from emulator.channel.blocks import Outcome
 from emulator.frontend.shared_clients import Client
 from emulator.frontend.shared_wire import (
@@ -15,17 +17,17 @@ from emulator.frontend.shared_wire import (
     packed,
 )
 
-LEVEL_MAX = 9
-_SENSE_BYTES_MAX = 32
+LEVEL_MAX: Final = 9
+_SENSE_BYTES_MAX: Final = 32
 # Sense bytes 0, 1 and 7 (format and message), as a real control unit gives them.
-_EQUIPMENT_CHECK = (0x10, 0x00, 0x10)
-_INVALID_TRACK_FORMAT = (0x00, 0x40, 0x00)
-_FILE_PROTECTED = (0x00, 0x04, 0x00)
-_SENSE_OF = {
+_EQUIPMENT_CHECK: Final = (0x10, 0x00, 0x10)
+_INVALID_TRACK_FORMAT: Final = (0x00, 0x40, 0x00)
+_FILE_PROTECTED: Final = (0x00, 0x04, 0x00)
+_SENSE_OF: Final = {
     Outcome.OUT_OF_RANGE: _EQUIPMENT_CHECK,
     Outcome.READ_ONLY: _FILE_PROTECTED,
 }
-_OK = int(Code.OK)
+_OK: Final = int(Code.OK)
 
 
 class SharedAnswers:

@@ -5,13 +5,13 @@ program and come back with that id, so everything that must survive that is here
 belongs to one connection.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.channel.blocks import Outcome
 from emulator.frontend.shared_wire import CHANGES_MAX, TRACK, Code
 
-_NOTHING: tuple[Code, bytes] = (Code.OK, b"")
-_EVERYTHING: tuple[Code, bytes] = (Code.PURGE, b"")
+_NOTHING: Final[tuple[Code, bytes]] = (Code.OK, b"")
+_EVERYTHING: Final[tuple[Code, bytes]] = (Code.PURGE, b"")
 
 
 class Connection(Protocol):

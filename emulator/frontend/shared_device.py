@@ -16,6 +16,7 @@ protocol cannot say decides the rules:
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from emulator.channel.blocks import Outcome
 from emulator.clock import SECOND_NS
@@ -26,7 +27,7 @@ from emulator.frontend.shared_uri import GRACE_NS
 from emulator.frontend.shared_wire import CLIENTS_MAX, IDLE_S_MAX
 from emulator.frontend.shared_writes import RETRY_NS, SharedWrites, Tracks
 
-_IDS = 0xFFFF
+_IDS: Final = 0xFFFF
 
 
 class SharedDevice:

@@ -1,6 +1,7 @@
 """What a host is told about a shared device: size, characteristics, identity, control unit."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from emulator.channel.ckd.device import CkdDevice
 from emulator.channel.ckd.reports import read_device_characteristics, sense_id
@@ -8,7 +9,7 @@ from emulator.channel.control_units import control_unit
 from emulator.channel.geometry import Geometry
 from emulator.frontend.shared_wire import RELEASE, Query
 
-_SERIAL_BYTES = 12
+_SERIAL_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ behind it. Who owns the device and what survives a connection is `shared_device.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from emulator.channel.blocks import Outcome
 from emulator.frontend.shared_device import SharedDevice
@@ -29,7 +30,7 @@ from emulator.frontend.shared_wire import (
 )
 
 # Bytes of requests that wait behind one that is not answered; an honest host sends none.
-HELD_BYTES_MAX = 2 * DATA_BYTES_MAX
+HELD_BYTES_MAX: Final = 2 * DATA_BYTES_MAX
 
 
 class SharedSession:

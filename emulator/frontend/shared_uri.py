@@ -7,23 +7,23 @@ for a volume that is not for hosts here.
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.clock import SECOND_NS
 from emulator.frontend.shared_wire import DEFAULT_PORT
 from emulator.units import duration_ns
 from emulator.uri import Uri, parse_uri
 
-SCHEME = "shrd"
-KEYS = {
+SCHEME: Final = "shrd"
+KEYS: Final = {
     "grace": "how long a host that lost its connection keeps the device, such as 5s",
     "cu": "the control unit that hosts are told of, such as 3990-6",
 }
-GRACE_NS = 5 * SECOND_NS
-_GRACE_NS_MAX = 600 * SECOND_NS
-_AUTHORITY = re.compile(r"(?P<host>[^\[\]:@\s]+)(?::(?P<port>[0-9]{1,5}))?")
-_NUMBER = re.compile(r"/([0-9A-Fa-f]{1,4})")
-_PORT_MAX = 65535
+GRACE_NS: Final = 5 * SECOND_NS
+_GRACE_NS_MAX: Final = 600 * SECOND_NS
+_AUTHORITY: Final = re.compile(r"(?P<host>[^\[\]:@\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_NUMBER: Final = re.compile(r"/([0-9A-Fa-f]{1,4})")
+_PORT_MAX: Final = 65535
 
 
 class SharedAddress(NamedTuple):

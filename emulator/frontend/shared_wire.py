@@ -9,41 +9,41 @@ import bz2
 import enum
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-HEADER = struct.Struct(">BBHHH")
+HEADER: Final = struct.Struct(">BBHHH")
 """Opcode or code, flag or status, device number, bytes of data, client id."""
-HEADER_BYTES = HEADER.size
-DATA_BYTES_MAX = 0xFFFF
-MESSAGE_BYTES_MAX = 255
-TRACK = struct.Struct(">I")
-PLACE = struct.Struct(">HI")
+HEADER_BYTES: Final = HEADER.size
+DATA_BYTES_MAX: Final = 0xFFFF
+MESSAGE_BYTES_MAX: Final = 255
+TRACK: Final = struct.Struct(">I")
+PLACE: Final = struct.Struct(">HI")
 """What begins the data of a WRITE: offset in the track image, track number."""
-ID = struct.Struct(">H")
+ID: Final = struct.Struct(">H")
 
-DEFAULT_PORT = 3990
-VERSION = 0
-RELEASE = 3
+DEFAULT_PORT: Final = 3990
+VERSION: Final = 0
+RELEASE: Final = 3
 """The newest release of version 0: with the queries for serial number and control unit."""
-RELEASE_QUERIES = 3
+RELEASE_QUERIES: Final = 3
 """From this release on a client asks for those two."""
-CLIENTS_MAX = 8
-CHANGES_MAX = 16
+CLIENTS_MAX: Final = 8
+CHANGES_MAX: Final = 16
 """More changed tracks than this are told as "everything"."""
-IDLE_S_MAX = 120
+IDLE_S_MAX: Final = 120
 """A real server hangs up on a client that was silent for so long."""
-COMPRESSED_BYTES_MIN = 512
-FLUSH_TRACK = 0xFFFFFFFF
+COMPRESSED_BYTES_MIN: Final = 512
+FLUSH_TRACK: Final = 0xFFFFFFFF
 """READ of this track makes a real control unit write back the current one."""
 
-UNIT_CHECK = 0x0E
+UNIT_CHECK: Final = 0x0E
 """Channel end, device end, unit check: the unit status that goes with IO_ERROR."""
-OPERATION_ENDED = 0x0C
+OPERATION_ENDED: Final = 0x0C
 """Channel end and device end, which comes with sense bytes."""
-NO_WAIT = 0x80
-COMPRESSED = 0x10
-KIND_MASK = 0x30
-PLAIN_MASK = 0x0F
+NO_WAIT: Final = 0x80
+COMPRESSED: Final = 0x10
+KIND_MASK: Final = 0x30
+PLAIN_MASK: Final = 0x0F
 
 
 class Opcode(enum.IntEnum):

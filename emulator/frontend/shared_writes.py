@@ -5,15 +5,15 @@ received in full is kept and tried until the volume takes it, or is another site
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.channel.blocks import Outcome, Requester
 from emulator.clock import MILLISECOND_NS
 from emulator.events import Event, HostUpdateLost
 from emulator.frontend.shared_clients import Client
 
-RETRY_NS = 100 * MILLISECOND_NS
-_TRY_AGAIN = (Outcome.DEVICE, Outcome.DAMAGED, Outcome.READ_ONLY, Outcome.CLOSING)
+RETRY_NS: Final = 100 * MILLISECOND_NS
+_TRY_AGAIN: Final = (Outcome.DEVICE, Outcome.DAMAGED, Outcome.READ_ONLY, Outcome.CLOSING)
 
 
 class Tracks(Protocol):

@@ -10,16 +10,18 @@ the syntax; leaves opening anything to the shell.
 
 import enum
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.frontend.nbd_protocol import DEFAULT_PORT, NAME_BYTES_MAX
 from emulator.frontend.shared_uri import parse_shared_uri
 from emulator.uri import Uri, parse_uri, scheme_of
 
-SOCKET_PATH_BYTES_MAX = 107  # what `struct sockaddr_un` of Linux holds
+SOCKET_PATH_BYTES_MAX: Final = 107  # what `struct sockaddr_un` of Linux holds
 
-_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@\s]+)(?::(?P<port>[0-9]{1,5}))?")
-_PORT_MAX = 65535
+_AUTHORITY: Final = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@\s]+)(?::(?P<port>[0-9]{1,5}))?"
+)
+_PORT_MAX: Final = 65535
 
 
 class ServeKind(enum.Enum):

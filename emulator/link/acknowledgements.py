@@ -9,25 +9,25 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise, starmap
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.wire.checksum import Buffer
 from emulator.wire.layout import ACK_FIELDS, ACK_RANGE_FIELDS, struct_format
 from emulator.wire.packet import OVERHEAD_BYTES
 
-RANGES_HELD_MAX = 256
+RANGES_HELD_MAX: Final = 256
 """Gaps remembered. Older ones are filled by packets sent again, under new numbers, so only
 repeats and very late packets fall below, and they are dropped as stale."""
 
-RANGES_SENT_MAX = 32
+RANGES_SENT_MAX: Final = 32
 """Ranges in one ACK: enough for the burst losses of one round trip, at 512 bytes."""
 
-NUMBER_AHEAD_MAX = 1 << 20
+NUMBER_AHEAD_MAX: Final = 1 << 20
 """How far a number may jump: a whole window of the smallest packets lost at once is less."""
 
-_ACK = struct.Struct(struct_format(ACK_FIELDS))
-_RANGE = struct.Struct(struct_format(ACK_RANGE_FIELDS))
-_DELAY_US_MAX = 0xFFFFFFFF
+_ACK: Final = struct.Struct(struct_format(ACK_FIELDS))
+_RANGE: Final = struct.Struct(struct_format(ACK_RANGE_FIELDS))
+_DELAY_US_MAX: Final = 0xFFFFFFFF
 
 
 class Ack(NamedTuple):

@@ -10,6 +10,7 @@ fill up; all others only if they fit into the window beside what that layer has 
 """
 
 from bisect import bisect_left, bisect_right, insort
+from typing import Final
 
 from emulator.link.events import RecordReceived
 from emulator.link.packetizer import RECORD_BYTES_MAX, RECORDS_AHEAD_MAX
@@ -17,15 +18,15 @@ from emulator.wire.checksum import Buffer
 from emulator.wire.layout import PacketFlag
 from emulator.wire.packet import Packet
 
-HELD = ""
+HELD: Final = ""
 """The fragment is held, or its record was handed on."""
 
-VIEW_BYTES_MIN = 4096
+VIEW_BYTES_MIN: Final = 4096
 """Below this a copy is cheaper than the memory that a view itself takes."""
 
-_FIRST = int(PacketFlag.FIRST)
-_LAST = int(PacketFlag.LAST)
-_ENDS = _FIRST | _LAST
+_FIRST: Final = int(PacketFlag.FIRST)
+_LAST: Final = int(PacketFlag.LAST)
+_ENDS: Final = _FIRST | _LAST
 
 
 class _Partial:

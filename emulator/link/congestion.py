@@ -5,22 +5,24 @@ Relies on what was acknowledged and what was lost in each round trip. Leaves a k
 limit shrinks only if a large part of a round trip was lost, and then to what got through.
 """
 
+from typing import Final
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 
-INITIAL_BYTES = 64 * 1024
+INITIAL_BYTES: Final = 64 * 1024
 """First flight on a line of unknown rate: fits the default socket buffers of every system."""
 
-INITIAL_PACKETS_MIN = 4
+INITIAL_PACKETS_MIN: Final = 4
 """... and of any packet size, or the first round trips would be spent waiting."""
 
-FLOOR_PACKETS = 8
+FLOOR_PACKETS: Final = 8
 """Never fewer packets than this: three later ones must be able to show that one was lost."""
 
-LOSS_CUT_PERCENT = 15
+LOSS_CUT_PERCENT: Final = 15
 """A full buffer loses about what was sent too much; radio lines lose a few in a hundred."""
 
-_RATE_HEADROOM_NS = 100 * MILLISECOND_NS
-_GROWTH_SHIFT = 4
+_RATE_HEADROOM_NS: Final = 100 * MILLISECOND_NS
+_GROWTH_SHIFT: Final = 4
 
 
 class Congestion:

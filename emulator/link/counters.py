@@ -5,10 +5,11 @@ medium to the line's own counters.
 """
 
 from dataclasses import dataclass, field, fields
+from typing import Final
 
 from emulator.wire.packet import OVERHEAD_BYTES
 
-REJECTED_WORDS = (
+REJECTED_WORDS: Final = (
     # from decode_packet
     "short",
     "magic",

@@ -7,6 +7,7 @@ to `link.py`.
 
 import enum
 from collections.abc import Callable
+from typing import Final
 
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.link.counters import LinkCounters
@@ -21,14 +22,14 @@ from emulator.wire.checksum import Buffer, crc32c
 from emulator.wire.layout import PacketFlag, PacketType
 from emulator.wire.packet import OVERHEAD_BYTES, Packet
 
-REFUSAL_GAP_NS = SECOND_NS
+REFUSAL_GAP_NS: Final = SECOND_NS
 """Strangers that take turns on a line are reported at most this often."""
 
-SIGN_GAP_NS = 50 * MILLISECOND_NS
+SIGN_GAP_NS: Final = 50 * MILLISECOND_NS
 """A HELLO is answered with an ACK at most this often, so that recordings of it gain nothing."""
 
-_CRC_BYTES = 4
-_UNSEALED = int(PacketFlag.UNSEALED)
+_CRC_BYTES: Final = 4
+_UNSEALED: Final = int(PacketFlag.UNSEALED)
 
 
 class Entry(enum.Enum):
@@ -131,4 +132,4 @@ class Door:
         return Entry.NOTHING
 
 
-_NO_USE = {None: "malformed", Heard.REFUSED: "refused", Heard.STALE: "stale_hello"}
+_NO_USE: Final = {None: "malformed", Heard.REFUSED: "refused", Heard.STALE: "stale_hello"}

@@ -11,14 +11,14 @@ Relies on `hello.py` for the bytes. Leaves what happens inside a session to `lin
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.link.hello import Hello, encode_hello, session_field
 from emulator.link.settings import MTU_BYTES_MIN, LinkSettings
 from emulator.link.states import LinkState, Signal, next_state
 from emulator.link.timing import REFUSED_RETRY_NS, Timing
 
-NONCE_BYTES = 8
+NONCE_BYTES: Final = 8
 
 
 class Peer(NamedTuple):

@@ -5,15 +5,15 @@ one, to `handshake.py`.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.wire.checksum import Buffer, content_hash
 from emulator.wire.layout import HELLO_FIELDS, PacketFlag, PacketType, RecordKind, struct_format
 from emulator.wire.packet import OVERHEAD_BYTES, Packet, encode_packet
 
-_HELLO = struct.Struct(struct_format(HELLO_FIELDS))
-_NONCES = struct.Struct(">QQ")
-_DIRECTION = 1
+_HELLO: Final = struct.Struct(struct_format(HELLO_FIELDS))
+_NONCES: Final = struct.Struct(">QQ")
+_DIRECTION: Final = 1
 
 
 class Hello(NamedTuple):

@@ -10,6 +10,7 @@ the next `LinkUp` it sends again what the other end still needs, from its journa
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from emulator.errors import MisuseError
 from emulator.link.counters import LinkCounters
@@ -25,11 +26,11 @@ from emulator.wire.checksum import Buffer
 from emulator.wire.layout import PacketFlag, PacketType
 from emulator.wire.packet import OVERHEAD_BYTES, Packet, decode_packet
 
-CONTROL_BYTES_MAX = 1024 * 1024
+CONTROL_BYTES_MAX: Final = 1024 * 1024
 """Room beyond the queue's bound, so that short records of control never have to be refused."""
 
-_HELLO = int(PacketType.HELLO)
-_UNSEALED = int(PacketFlag.UNSEALED)
+_HELLO: Final = int(PacketType.HELLO)
+_UNSEALED: Final = int(PacketFlag.UNSEALED)
 
 
 class Link:

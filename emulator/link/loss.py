@@ -11,17 +11,18 @@ Relies on `acknowledgements.py` for ranges. Leaves how long a round trip is to `
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
 from emulator.link.packetizer import Fragment, OutRecord
 from emulator.wire.packet import OVERHEAD_BYTES
 
-REORDER_PACKETS_MIN = 3
+REORDER_PACKETS_MIN: Final = 3
 """As in TCP and QUIC."""
 
-REORDER_PACKETS_MAX = 64
+REORDER_PACKETS_MAX: Final = 64
 """The most patience with reordering; beyond, time decides."""
 
-LATE_PACKETS_MAX = 256
+LATE_PACKETS_MAX: Final = 256
 """Packets taken for lost that are remembered, to notice that they arrived after all."""
 
 InFlight = tuple[OutRecord, int, int, int]

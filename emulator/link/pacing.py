@@ -5,9 +5,11 @@ Without this a sender on a slow line queues packets faster than the line drains,
 for loss, and sends them all again.
 """
 
+from typing import Final
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 
-AHEAD_NS = 5 * MILLISECOND_NS
+AHEAD_NS: Final = 5 * MILLISECOND_NS
 """How much line time may be handed over early: shells wake late by about a millisecond, and a
 line that runs dry loses that time for good."""
 

@@ -9,27 +9,28 @@ no more room than its window and one record of `RECORD_BYTES_MAX`.
 """
 
 from collections import deque
+from typing import Final
 
 from emulator.wire.layout import PacketFlag, PacketType
 from emulator.wire.packet import encode_fields
 
-RECORD_BYTES_MAX = 32 * 1024 * 1024
+RECORD_BYTES_MAX: Final = 32 * 1024 * 1024
 """Twice the largest record of changes (16 MiB), so that headers never push one over."""
 
-RECORDS_AHEAD_MAX = 16384
+RECORDS_AHEAD_MAX: Final = 16384
 """Records sent beyond the last kept one: bounds what small records cost besides their bytes."""
 
-RECORD_NUMBER_MAX = 0xFFFFFFFF
+RECORD_NUMBER_MAX: Final = 0xFFFFFFFF
 """The layout counts records in 32 bits; a session that used them all is followed by another."""
 
-RECORD_NUMBERS_SPARE = 1 << 16
+RECORD_NUMBERS_SPARE: Final = 1 << 16
 """Numbers left for short records of control while what was queued before is still on its way."""
 
-_DATA = int(PacketType.DATA)
-_FIRST = int(PacketFlag.FIRST)
-_LAST = int(PacketFlag.LAST)
-_AGAIN = int(PacketFlag.AGAIN)
-_UNSEALED = int(PacketFlag.UNSEALED)
+_DATA: Final = int(PacketType.DATA)
+_FIRST: Final = int(PacketFlag.FIRST)
+_LAST: Final = int(PacketFlag.LAST)
+_AGAIN: Final = int(PacketFlag.AGAIN)
+_UNSEALED: Final = int(PacketFlag.UNSEALED)
 
 
 class OutRecord:

@@ -4,6 +4,8 @@ Relies on `assembler.py` for records and `acknowledgements.py` for numbers. Leav
 half to `sender.py`. An ACK never causes an ACK, so two idle ends stay silent.
 """
 
+from typing import Final
+
 from emulator.clock import MICROSECOND_NS
 from emulator.link.acknowledgements import Ack, ReceivedNumbers, encode_ack
 from emulator.link.assembler import HELD, Assembler
@@ -12,16 +14,16 @@ from emulator.link.timing import ACK_DELAY_NS
 from emulator.wire.layout import PacketFlag
 from emulator.wire.packet import OVERHEAD_BYTES, Packet
 
-ACK_EVERY_PACKETS = 2
+ACK_EVERY_PACKETS: Final = 2
 """As in TCP and QUIC. A shell that takes packets in batches gets one ACK for each batch."""
 
-CONTRADICTIONS_MAX = 64
+CONTRADICTIONS_MAX: Final = 64
 """Fragments that contradict each other, after which the session cannot be right any more."""
 
-WINDOW_NEWS_SHIFT = 2
+WINDOW_NEWS_SHIFT: Final = 2
 """Say that the window grew once it did so by a quarter of its full size."""
 
-_AGAIN = int(PacketFlag.AGAIN)
+_AGAIN: Final = int(PacketFlag.AGAIN)
 
 
 class Receiver:

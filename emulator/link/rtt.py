@@ -5,20 +5,22 @@ estimate is that of TCP and QUIC (RFC 6298, RFC 9002). Leaves what to do about s
 `sender.py`.
 """
 
+from typing import Final
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.link.timing import ACK_DELAY_NS
 
-RTO_NS_INITIAL = SECOND_NS
+RTO_NS_INITIAL: Final = SECOND_NS
 """Wait before the first sample: longer than one hop over a satellite (540 ms)."""
 
-RTO_NS_MIN = 50 * MILLISECOND_NS
+RTO_NS_MIN: Final = 50 * MILLISECOND_NS
 """A shell that shares its machine is late by tens of milliseconds now and then."""
 
-RTO_NS_MAX = 4 * SECOND_NS
+RTO_NS_MAX: Final = 4 * SECOND_NS
 """Longest wait when backing off, unless the line itself needs longer: healing is noticed."""
 
-_LINE_PACKETS = 4
-_GRAIN_NS = MILLISECOND_NS
+_LINE_PACKETS: Final = 4
+_GRAIN_NS: Final = MILLISECOND_NS
 
 
 class RoundTrip:

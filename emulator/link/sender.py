@@ -6,6 +6,7 @@ for the next packet only when the line is free.
 """
 
 from collections import deque
+from typing import Final
 
 from emulator.clock import MICROSECOND_NS, SECOND_NS
 from emulator.link.acknowledgements import Ack
@@ -16,22 +17,22 @@ from emulator.link.packetizer import Packetizer, data_packet
 from emulator.link.rtt import RoundTrip
 from emulator.wire.packet import OVERHEAD_BYTES
 
-TRIAL_PACKETS = 2
+TRIAL_PACKETS: Final = 2
 """Packets sent again when nothing is acknowledged in time: one may be lost once more."""
 
-SILENT_TIMEOUTS = 2
+SILENT_TIMEOUTS: Final = 2
 """Time-outs in a row after which the line is taken to have changed."""
 
-PROBE_NS_MAX = SECOND_NS
+PROBE_NS_MAX: Final = SECOND_NS
 """Longest wait between questions to an end whose window is shut: its answer may be lost."""
 
-STUCK_PROBES = 4
+STUCK_PROBES: Final = 4
 """Answers without progress, where any answer must show some, until the session is given up."""
 
-ACKS_TIMED_MAX = 4
+ACKS_TIMED_MAX: Final = 4
 """Own ACKs whose sending time is remembered: an end that sends no DATA knows the round trip too."""
 
-_LATE_TRIPS = 4
+_LATE_TRIPS: Final = 4
 
 
 class Sender:

@@ -5,6 +5,8 @@ numbers, records, fragments, window, packet size. Relies on `handshake.py` for t
 Leaves HELLO, and events, to `link.py`.
 """
 
+from typing import Final
+
 from emulator.link.acknowledgements import ack_ranges_max, decode_ack
 from emulator.link.assembler import Assembler
 from emulator.link.congestion import Congestion
@@ -20,15 +22,15 @@ from emulator.link.timing import Timing
 from emulator.wire.layout import PacketFlag, PacketType, RecordKind
 from emulator.wire.packet import OVERHEAD_BYTES, Packet, encode_fields
 
-CLOSE_REASON_BYTES_MAX = 40
+CLOSE_REASON_BYTES_MAX: Final = 40
 """A line of text for the other end's operator, within the smallest packet."""
 
-_DEAD_TRIPS = 4
-_DATA = int(PacketType.DATA)
-_ACK = int(PacketType.ACK)
-_CLOSE = int(PacketType.CLOSE)
-_UNSEALED = int(PacketFlag.UNSEALED)
-_NO_RECORD = int(RecordKind.NONE)
+_DEAD_TRIPS: Final = 4
+_DATA: Final = int(PacketType.DATA)
+_ACK: Final = int(PacketType.ACK)
+_CLOSE: Final = int(PacketType.CLOSE)
+_UNSEALED: Final = int(PacketFlag.UNSEALED)
+_NO_RECORD: Final = int(RecordKind.NONE)
 
 
 class Session:

@@ -5,24 +5,25 @@ Relies on `hello.py` for what a HELLO needs. Leaves bench files to `rig/bench` a
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from emulator.errors import BenchError
 from emulator.link.hello import hello_packet_bytes
 from emulator.wire.packet import OVERHEAD_BYTES, PAYLOAD_BYTES_MAX
 
-MTU_BYTES_MIN = 96
+MTU_BYTES_MIN: Final = 96
 """Room for an acknowledgement with one range (83 bytes) and for data worth its header."""
 
-PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES
+PACKET_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES
 """The layout counts payload in 16 bits; a line that carries more gains nothing from it."""
 
-WINDOW_BYTES_MIN = 4096
+WINDOW_BYTES_MIN: Final = 4096
 """Below this each record waits for the one before; the length of one page is still a window."""
 
-WINDOW_BYTES_MAX = 0xFFFFFFFF
+WINDOW_BYTES_MAX: Final = 0xFFFFFFFF
 """The layout counts the window in 32 bits."""
 
-NAME_BYTES_MAX = 255
+NAME_BYTES_MAX: Final = 255
 """The layout counts the length of a name in 8 bits."""
 
 

@@ -4,6 +4,7 @@ Relies on nothing. Leaves what causes a signal to `handshake.py` and `link.py`.
 """
 
 import enum
+from typing import Final
 
 from emulator.errors import MisuseError
 
@@ -28,7 +29,7 @@ class Signal(enum.Enum):
     SESSION_OVER = "session over"
 
 
-LINK_TABLE = {
+LINK_TABLE: Final = {
     (LinkState.DOWN, Signal.LINE_OPEN): LinkState.HELLO,
     (LinkState.DOWN, Signal.LINE_CLOSED): LinkState.DOWN,
     (LinkState.HELLO, Signal.FIT_HELLO): LinkState.HELLO,

@@ -3,34 +3,36 @@
 Relies on nothing. Leaves measured round trips to `rtt.py`.
 """
 
+from typing import Final
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 from emulator.link.settings import LinkSettings
 
-HELLO_RETRY_NS_MIN = 250 * MILLISECOND_NS
+HELLO_RETRY_NS_MIN: Final = 250 * MILLISECOND_NS
 """First wait for an answer to HELLO: most lines answer sooner, and a restart is seen at once."""
 
-HELLO_RETRY_NS_MAX = 2 * SECOND_NS
+HELLO_RETRY_NS_MAX: Final = 2 * SECOND_NS
 """Longest wait between HELLOs, for ever: a healed line is noticed within this time."""
 
-REFUSED_RETRY_NS = 5 * SECOND_NS
+REFUSED_RETRY_NS: Final = 5 * SECOND_NS
 """Wait between HELLOs while refused: only a person can change the cause (rule R7)."""
 
-KEEPALIVE_NS = SECOND_NS
+KEEPALIVE_NS: Final = SECOND_NS
 """After this long without a packet sent, send one, so that the other end knows we live."""
 
-SILENCE_NS = 1_250 * MILLISECOND_NS
+SILENCE_NS: Final = 1_250 * MILLISECOND_NS
 """After this long without a packet heard, ask; the other end's keep-alive was due before."""
 
-DEAD_NS = 3 * SECOND_NS
+DEAD_NS: Final = 3 * SECOND_NS
 """After this long without a packet heard, the session is over."""
 
-ACK_DELAY_NS = 25 * MILLISECOND_NS
+ACK_DELAY_NS: Final = 25 * MILLISECOND_NS
 """Longest wait before received packets are acknowledged."""
 
-_DEAD_PACKETS = 12
-_QUIET_PACKETS = 4
-_HELLO_PACKETS = 3
-_PROBES = 16
+_DEAD_PACKETS: Final = 12
+_QUIET_PACKETS: Final = 4
+_HELLO_PACKETS: Final = 3
+_PROBES: Final = 16
 
 
 class Timing:

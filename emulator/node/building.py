@@ -1,7 +1,7 @@
 """Make a site's parts from its configuration: links, groups with their pairs, volumes."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.channel.geometry import is_kind
@@ -20,11 +20,11 @@ from emulator.node.volume import Volume
 from emulator.nvs.areas import MAP_BYTES
 
 # Groups of one volume that is not copied; above all numbers that a bench file gives.
-LOCAL_GROUP_FIRST = 0x8000
-WINDOW_BYTES_MIN = 1 << 20
-WINDOW_BYTES_MAX = 16 << 20
+LOCAL_GROUP_FIRST: Final = 0x8000
+WINDOW_BYTES_MIN: Final = 1 << 20
+WINDOW_BYTES_MAX: Final = 16 << 20
 # A link may hold this share of the cache's size for another site before it is worked on.
-WINDOW_SHARE = 8
+WINDOW_SHARE: Final = 8
 
 
 class Parts(NamedTuple):

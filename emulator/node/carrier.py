@@ -7,7 +7,7 @@ store that waits for its medium has one of its own, so that its writes keep thei
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from emulator.disk.base import Disk
 from emulator.disk.read_back import read_back
@@ -31,7 +31,7 @@ from emulator.nvs.store import NvsStore
 
 Submit = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 # Journal read in one go; the loop stands still for some milliseconds meanwhile.
-JOURNAL_READ_BYTES_MAX = 1 << 20
+JOURNAL_READ_BYTES_MAX: Final = 1 << 20
 
 
 class Carrier:

@@ -1,6 +1,7 @@
 """Make what native hosts reach of a site: each served device with its address and its lines."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from emulator.channel.blocks import BlockVolume
 from emulator.channel.ckd.device import CkdDevice
@@ -17,7 +18,7 @@ from emulator.node.config import DeviceConfig
 from emulator.node.host_orders import HostOrders
 from emulator.node.processor import Processor
 
-FIXED_BLOCK_MODEL = "9336-20"
+FIXED_BLOCK_MODEL: Final = "9336-20"
 """What a fixed-block device of any size says that it is."""
 
 

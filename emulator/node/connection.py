@@ -8,16 +8,16 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.node.loop import READABLE, WRITABLE
 
 # Read in one turn from one host: 4 writes of 64 KiB. The kernel hands over less at a time; while
 # it is much, the rest is on its way, and writes that lie in one piece cost less.
-READ_BYTES = 256 * 1024
-MUCH_BYTES = 64 * 1024
-_IOV_MAX = 1024
-_DONT_WAIT = socket.MSG_DONTWAIT
+READ_BYTES: Final = 256 * 1024
+MUCH_BYTES: Final = 64 * 1024
+_IOV_MAX: Final = 1024
+_DONT_WAIT: Final = socket.MSG_DONTWAIT
 
 
 class Session(Protocol):

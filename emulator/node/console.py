@@ -7,7 +7,7 @@ Leaves the socket to `operators.py`.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.copy.group import Group
@@ -23,9 +23,9 @@ from emulator.wire.checksum import content_hash
 Answer = Callable[[dict[str, Any]], None]
 Listen = Callable[[], None]
 Verb = Callable[[dict[str, Any], Answer], None]
-LINE_BYTES_MAX = 64 * 1024
+LINE_BYTES_MAX: Final = 64 * 1024
 # Tracks that an auditor may ask for at once: as much as one read of the disk.
-AUDIT_TRACKS_MAX = 256
+AUDIT_TRACKS_MAX: Final = 256
 
 
 class Console:

@@ -6,7 +6,7 @@ track that the disk refuses is alone (stuck.py); the others go on.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.cache.tracks import TRACK_MASK, ZERO_TRACK, TrackCache
 from emulator.channel.blocks import TRACK_BYTES
@@ -18,15 +18,15 @@ from emulator.node.stuck import Stuck
 from emulator.node.sums import ENTRY, TrackSums
 
 # One write to a disk: long enough to gather neighbours, short enough not to hold up a read.
-DESTAGE_TRACKS = 512
-WRITES_MAX = 2
+DESTAGE_TRACKS: Final = 512
+WRITES_MAX: Final = 2
 # Host quiet for this long: the disk's time is free (idle-first).
-IDLE_NS = 50 * MILLISECOND_NS
+IDLE_NS: Final = 50 * MILLISECOND_NS
 # Hosts may never be quiet: a track waits no longer than this for it.
-AGE_NS_MAX = 10 * SECOND_NS
-RETRY_NS = SECOND_NS
+AGE_NS_MAX: Final = 10 * SECOND_NS
+RETRY_NS: Final = SECOND_NS
 # While a refused track is being found the parts get smaller, and nobody is waited for.
-FIND_NS = 10 * MILLISECOND_NS
+FIND_NS: Final = 10 * MILLISECOND_NS
 
 
 class _Batch(NamedTuple):

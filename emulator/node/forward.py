@@ -7,7 +7,7 @@ is durable does the older place count no more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.nvs.journal import EntryKind
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from emulator.node.processor import Processor
 
 # A refused track is journalled anew when it lies this share of the ring behind.
-BEHIND_SHARE = 4
-TRACKS_IN_A_TURN = 16
+BEHIND_SHARE: Final = 4
+TRACKS_IN_A_TURN: Final = 16
 
 
 class Forward:

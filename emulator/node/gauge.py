@@ -5,16 +5,18 @@ allowed rate falls smoothly: it is the drain rate divided by how far the fill ha
 fill settles where demand and drain meet, and no write waits long for many before it.
 """
 
+from typing import Final
+
 from emulator.clock import MILLISECOND_NS, SECOND_NS
 
 # What drains is measured over at least this long: trims and flushes come in lumps.
-WINDOW_NS = 50 * MILLISECOND_NS
+WINDOW_NS: Final = 50 * MILLISECOND_NS
 # One wait in a row: a host that is slowed is never stopped by this.
-WAIT_NS_MAX = 100 * MILLISECOND_NS
+WAIT_NS_MAX: Final = 100 * MILLISECOND_NS
 # Before anything has drained, suppose that all of it would take so long.
-FIRST_GUESS_S = 4
+FIRST_GUESS_S: Final = 4
 # Beyond `full` the waits grow steeply, so that the rest is never used up by a burst.
-STEEP = 10
+STEEP: Final = 10
 
 
 class Gauge:

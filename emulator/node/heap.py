@@ -15,17 +15,18 @@ import ctypes
 import gc
 import mmap
 from pathlib import Path
+from typing import Final
 
-LARGE_BUFFER_BYTES = 512 * 1024
+LARGE_BUFFER_BYTES: Final = 512 * 1024
 # Objects that may be garbage before the collector looks; Python looks after 700.
-GARBAGE_OBJECTS = 20_000
+GARBAGE_OBJECTS: Final = 20_000
 # From glibc's malloc.h.
-_M_TRIM_THRESHOLD = -1
-_M_TOP_PAD = -2
-_M_MMAP_THRESHOLD = -3
-_INT_MAX = 2**31 - 1
-_PAD_BYTES = 1 << 20
-_PROBE_BYTES = 64 * 1024
+_M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
+_M_MMAP_THRESHOLD: Final = -3
+_INT_MAX: Final = 2**31 - 1
+_PAD_BYTES: Final = 1 << 20
+_PROBE_BYTES: Final = 64 * 1024
 
 
 def reserve_heap(size_bytes: int) -> None:

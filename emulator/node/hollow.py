@@ -9,7 +9,7 @@ on the way begins this again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.cache.tracks import TRACK_BITS
 from emulator.clock import SECOND_NS
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from emulator.node.processor import Processor
 
 # How long nothing may come of it: the other site may have to start, and to get the stream first.
-PATIENCE_NS = 30 * SECOND_NS
-PAUSE_NS = SECOND_NS // 10
+PATIENCE_NS: Final = 30 * SECOND_NS
+PAUSE_NS: Final = SECOND_NS // 10
 
 Images = dict[int, bytes]
 

@@ -6,6 +6,7 @@ begun; should it fail later, each host of the device is told by attention and a 
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from emulator.channel.device import Device
 from emulator.channel.orders import Answer, HostOrder, Order
@@ -16,7 +17,7 @@ from emulator.events import HostOrdered
 from emulator.node.group_orders import change_role, freeze, run
 from emulator.node.processor import Processor
 
-MIGRATIONS = (
+MIGRATIONS: Final = (
     Order.START_MIGRATION,
     Order.FREEZE_MIGRATION,
     Order.DETACH_MIGRATION,

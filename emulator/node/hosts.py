@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from emulator.channel.blocks import BlockVolume
 from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
@@ -25,17 +25,17 @@ from emulator.node.connection import READ_BYTES, HostConnection, Session
 from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.node.stale import remove_stale_socket
 
-CONNECTIONS_MAX = 256
-KEEP_ALIVE_S = 15
-_BACKLOG = 64
+CONNECTIONS_MAX: Final = 256
+KEEP_ALIVE_S: Final = 15
+_BACKLOG: Final = 64
 # How long to wait for nothing but the next message of a host that sends it at once: a host's own
 # pace is some microseconds. The kernel makes a tick of its clock of it.
-EXPECTED_US = 1000
+EXPECTED_US: Final = 1000
 # A host that came so soon after its last answer does so again: one program follows the other.
-SOON_NS = 200 * MICROSECOND_NS
+SOON_NS: Final = 200 * MICROSECOND_NS
 # Hosts of shared devices wait for nothing that is due to less than some milliseconds.
-WAKE_NS = 2 * MILLISECOND_NS
-_TIMEVAL = struct.Struct("@ll")
+WAKE_NS: Final = 2 * MILLISECOND_NS
+_TIMEVAL: Final = struct.Struct("@ll")
 
 
 class HostServer:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.clock import SECOND_NS
 from emulator.errors import BenchError, CannotRunHere, LinkLost, UnavailableError
@@ -16,9 +16,9 @@ from emulator.transport.opener import open_line
 from emulator.transport.pcapng import Interface
 from emulator.wire.checksum import Buffer
 
-REOPEN_NS = SECOND_NS // 4
+REOPEN_NS: Final = SECOND_NS // 4
 # Packets given to a line in one go, and in one turn, before hosts are looked after again.
-BURST = 64
+BURST: Final = 64
 
 
 class LinkUser(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.events import Event, LinkChanged
 from emulator.link.events import LinkDown, LinkRefused, LinkUp, RecordKept, RecordReceived
@@ -11,7 +11,7 @@ from emulator.link.settings import LinkSettings
 from emulator.wire.checksum import Buffer
 
 # After a session was ended on purpose the peer is given time before the next try (R7).
-RETRY_NS = 1_000_000_000
+RETRY_NS: Final = 1_000_000_000
 
 
 class LinkedGroup(Protocol):

@@ -12,13 +12,13 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 Handler = Callable[[int], None]
-READABLE = select.EPOLLIN
-WRITABLE = select.EPOLLOUT
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
 # Turns in a row that wait for one expected peer alone; the others' come after that.
-EXPECTED_TURNS_MAX = 16
+EXPECTED_TURNS_MAX: Final = 16
 
 
 class Loop:

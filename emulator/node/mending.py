@@ -10,7 +10,7 @@ said; it is tried again at the next read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from emulator.nvs.recovery import Entry
 
 # The other site may be on its way to where the track can be compared.
-PATIENCE_NS = 5 * SECOND_NS
-PAUSE_NS = SECOND_NS // 5
+PATIENCE_NS: Final = 5 * SECOND_NS
+PAUSE_NS: Final = SECOND_NS // 5
 # Damaged tracks named in the status; all are counted.
-SHOWN_MAX = 16
+SHOWN_MAX: Final = 16
 
 
 class Mending:

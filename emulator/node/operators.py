@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from emulator.copy.audit import AuditFeed
 from emulator.copy.group import Group
@@ -17,13 +17,13 @@ from emulator.node.loop import READABLE, WRITABLE, Loop
 from emulator.node.stale import remove_stale_socket
 from emulator.uri import parse_uri
 
-_BACKLOG = 16
-OPERATORS_MAX = 32
+_BACKLOG: Final = 16
+OPERATORS_MAX: Final = 32
 # An operator that asks and does not read is answered no further until it does.
-ANSWERS_BYTES_MAX = 1 << 20
+ANSWERS_BYTES_MAX: Final = 1 << 20
 # How long one send to an auditor may wait. What a site is killed for must have been told before,
 # so the site waits for its auditor, but not for ever.
-AUDITOR_PATIENCE_MS = 1000
+AUDITOR_PATIENCE_MS: Final = 1000
 
 
 class _Operator:

@@ -8,7 +8,7 @@ policy and a bound allow; then the dirty map takes over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import MILLISECOND_NS
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 # Fill of the journal from which hosts are slowed because the disks are behind, and because
 # another site is. Destage began long before.
-PACE_DISKS_FILL = 0.5
-PACE_FILL = 0.7
+PACE_DISKS_FILL: Final = 0.5
+PACE_FILL: Final = 0.7
 # Share of the cache's tracks that are dirty or pinned, from which hosts are slowed.
-PACE_CACHE_FILL = 0.6
+PACE_CACHE_FILL: Final = 0.6
 # Hosts get what drains and no more from here on.
-FULL = 0.9
+FULL: Final = 0.9
 # A host that is paced by a slow line waits no longer than this in one go: it is never stopped.
-PACE_NS_MAX = 500 * MILLISECOND_NS
-_FULL = "the cache is full of tracks not yet on their disks"
+PACE_NS_MAX: Final = 500 * MILLISECOND_NS
+_FULL: Final = "the cache is full of tracks not yet on their disks"
 
 
 class Pacing:

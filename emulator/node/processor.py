@@ -13,6 +13,7 @@ The simulator drives this very object in virtual time.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from emulator.cache.tracks import TrackCache
 from emulator.channel.blocks import TRACK_BYTES
@@ -53,19 +54,19 @@ from emulator.wire.checksum import Buffer
 
 # Epochs hold at most this share of the cache's tracks and of the journal, and never more than
 # this many tracks.
-EPOCH_SHARE = 2
-EPOCH_TRACKS_MAX = 131072
+EPOCH_SHARE: Final = 2
+EPOCH_TRACKS_MAX: Final = 131072
 # Share of the cache's tracks that may be dirty before they are destaged though hosts are busy:
 # half, since what is written again meanwhile goes to the disk once.
-DESTAGE_SHARE = 2
+DESTAGE_SHARE: Final = 2
 # Share of the journal that may lie behind a track that waits, before it is destaged though hosts
 # are busy; and behind one that was written, before that is flushed. What lies between makes one
 # flush serve thousands of tracks. Hosts are paced from `pacing.PACE_DISKS_FILL` on.
-DESTAGE_FILL = 0.3
-FLUSH_FILL = 0.36
+DESTAGE_FILL: Final = 0.3
+FLUSH_FILL: Final = 0.36
 # A turn comes at least so often, and while tracks wait for their disks.
-TICK_NS = SECOND_NS // 4
-DIRTY_TICK_NS = 20 * MILLISECOND_NS
+TICK_NS: Final = SECOND_NS // 4
+DIRTY_TICK_NS: Final = 20 * MILLISECOND_NS
 
 
 class Processor:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.cache.streams import WINDOW_TRACKS_MAX, Streams
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, TrackCache
@@ -19,10 +19,10 @@ from emulator.channel.blocks import TRACK_BYTES
 from emulator.errors import DeviceError
 
 # One disk read of what nobody waits for, and how many of them a device has at once.
-AHEAD_TRACKS_MAX = 64
-AHEAD_READS_MAX = 2
+AHEAD_TRACKS_MAX: Final = 64
+AHEAD_READS_MAX: Final = 2
 # Windows of so many streams fit into what may be held unused.
-STREAMS_HELD = 4
+STREAMS_HELD: Final = 4
 
 Images = dict[int, bytes]
 Came = Callable[[list[int]], None]

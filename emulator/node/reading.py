@@ -5,6 +5,7 @@ not give at all, is mended before anyone sees it (mending.py).
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, TrackCache
 from emulator.channel.blocks import TRACK_BYTES
@@ -14,7 +15,7 @@ from emulator.node.requests import DiskRead
 from emulator.node.sums import TrackSums
 
 # One disk read; longer runs are split so that a reader in front of the queue waits less.
-READ_TRACKS_MAX = 256
+READ_TRACKS_MAX: Final = 256
 
 Images = dict[int, bytes]
 Done = Callable[[Images | DeviceError], None]

@@ -6,7 +6,7 @@ the disks' time is theirs until nobody asks for anything.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.clock import MICROSECOND_NS
 from emulator.copy.states import SECONDARY
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 # Steps of forming a record in one turn, by how much hosts wrote in it; all of them while hosts are
 # quiet.
-STEPS_MAX = 64
-WRITES_A_STEP = 3
-QUIET_NS = 200 * MICROSECOND_NS
+STEPS_MAX: Final = 64
+WRITES_A_STEP: Final = 3
+QUIET_NS: Final = 200 * MICROSECOND_NS
 # A busy host's epochs reach the other site about once a second: between them it is not idle.
-FOLLOWER_IDLE_NS = 2 * GATHER_NS
-BACKGROUND_NS = 500 * MICROSECOND_NS
+FOLLOWER_IDLE_NS: Final = 2 * GATHER_NS
+BACKGROUND_NS: Final = 500 * MICROSECOND_NS
 # A store that takes this long for a write waits for its medium; one with a battery never does.
-SLOW_STORE_NS = 50 * MICROSECOND_NS
+SLOW_STORE_NS: Final = 50 * MICROSECOND_NS
 # Writes of hosts wait for each other no longer than this part of what the store took last.
-TOGETHER_SHARE = 2
+TOGETHER_SHARE: Final = 2
 
 
 class Rhythm:

@@ -1,9 +1,11 @@
 """Tracks to be written, joined into runs."""
 
+from typing import Final
+
 from emulator.cache.tracks import ZERO_TRACK
 
 # A shorter run of zero tracks is written as data; one call to punch a hole costs about as much.
-ZERO_RUN_TRACKS = 16
+ZERO_RUN_TRACKS: Final = 16
 
 
 def runs_of(written: list[tuple[int, bytes]]) -> list[tuple[int, list[bytes]]]:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.clock import SECOND_NS
@@ -43,10 +43,10 @@ from emulator.nvs.areas import RING_START
 from emulator.nvs.store import NvsStore
 
 # How long an orderly stop waits for the other site to have everything.
-DRAIN_NS = 10 * SECOND_NS
+DRAIN_NS: Final = 10 * SECOND_NS
 # A turn that left the background out is followed by another at the latest after this.
-BACKGROUND_WAIT_S = 0.001
-_EXIT_DEVICE = 69
+BACKGROUND_WAIT_S: Final = 0.001
+_EXIT_DEVICE: Final = 69
 
 
 def run_site(config: SiteConfig, make: "Callable[[SiteConfig], SiteRuntime] | None" = None) -> int:

@@ -7,7 +7,7 @@ once the superblock says durably that recovery starts later (W2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.clock import SECOND_NS
 from emulator.copy.kept import to_superblock
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from emulator.node.processor import Processor
 
 # Trim when this share of the ring can be freed; sooner when hosts are quiet.
-TRIM_SHARE = 16
-IDLE_TRIM_NS = SECOND_NS // 2
+TRIM_SHARE: Final = 16
+IDLE_TRIM_NS: Final = SECOND_NS // 2
 
 
 class Saving:

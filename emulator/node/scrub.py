@@ -6,7 +6,7 @@ the one of what is read, which is all that anyone can know of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK
 from emulator.channel.blocks import TRACK_BYTES
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from emulator.node.processor import Processor
 
-CHUNK_TRACKS = 32
-BUSY_SHARE = 10
+CHUNK_TRACKS: Final = 32
+BUSY_SHARE: Final = 10
 
 
 class _Pass:

@@ -4,12 +4,14 @@ They stay dirty and count as being written, so nothing evicts or trims them. A t
 been refused often is tried less often.
 """
 
+from typing import Final
+
 from emulator.clock import SECOND_NS
 
-RETRY_NS = SECOND_NS
-RETRY_NS_MAX = 60 * SECOND_NS
+RETRY_NS: Final = SECOND_NS
+RETRY_NS_MAX: Final = 60 * SECOND_NS
 # With more than this many the disk as a whole refuses; then each try waits for the next.
-TRACKS_MAX = 64
+TRACKS_MAX: Final = 64
 
 
 class Stuck:

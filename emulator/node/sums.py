@@ -8,17 +8,18 @@ a track that nobody has looked at yet. Bytes in, bytes out: `disk/sums_file.py` 
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from emulator.wire.checksum import Buffer, crc32c
 
-ENTRY = struct.Struct(">II")
-_SALT = struct.Struct(">QI")
-_VERSION_MASK = 0xFFFFFFFF
+ENTRY: Final = struct.Struct(">II")
+_SALT: Final = struct.Struct(">QI")
+_VERSION_MASK: Final = 0xFFFFFFFF
 # The table is loaded by pages of so many entries; only those that were looked at take memory.
-PAGE_ENTRIES = 512
-PAGE_BYTES = PAGE_ENTRIES * ENTRY.size
+PAGE_ENTRIES: Final = 512
+PAGE_BYTES: Final = PAGE_ENTRIES * ENTRY.size
 # Pieces of the table no further apart are written as one: a call costs more than that many bytes.
-NEAR_BYTES = PAGE_BYTES
+NEAR_BYTES: Final = PAGE_BYTES
 
 
 def track_sum(track: int, version: int, image: Buffer) -> int:

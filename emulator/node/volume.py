@@ -7,6 +7,7 @@ waits. Leaves order, journal and copy to the group.
 
 import contextlib
 from collections.abc import Sequence
+from typing import Final
 
 from emulator.cache.tracks import TRACK_BITS, ZERO_TRACK
 from emulator.channel.blocks import PIECE_BYTES, TRACK_BYTES, Outcome, Requester, pieces_of
@@ -16,10 +17,10 @@ from emulator.copy.states import Role
 from emulator.errors import CorruptError, DeviceError, UnreadableError
 
 # Who hands its role over cannot know whether the other site writes already.
-_NOT_PRIMARY = (Role.SECONDARY, Role.HANDING_OVER)
-_TRACK_MASK = TRACK_BYTES - 1
-_TRACK_SHIFT = TRACK_BYTES.bit_length() - 1
-ZERO_PIECE_TRACKS = 4096
+_NOT_PRIMARY: Final = (Role.SECONDARY, Role.HANDING_OVER)
+_TRACK_MASK: Final = TRACK_BYTES - 1
+_TRACK_SHIFT: Final = TRACK_BYTES.bit_length() - 1
+ZERO_PIECE_TRACKS: Final = 4096
 
 
 class Volume:
@@ -59,10 +60,7 @@ class Volume:
         return self.group.refusal() is None
 
     def readable(self) -> bool:
-        """Return whether hosts may read here now.
-
-        Who hands its role over cannot know whether the other site writes already.
-        """
+        """Return whether hosts may read here now."""
         return self.group.role not in _NOT_PRIMARY or self._secondary_reads
 
     def allocation(self, offset: int, length: int) -> list[tuple[int, bool]]:

@@ -13,14 +13,15 @@ import mmap
 import os
 import threading
 from pathlib import Path
+from typing import Final
 
 # Brought in at once: little enough that mapping it does not count, and that a stop waits little.
-PIECE_BYTES = 8 << 20
+PIECE_BYTES: Final = 8 << 20
 # At most this share of the memory that the machine has to spare.
-SPARE_SHARE = 2
-_LOWEST_PRIORITY = 19
-_POPULATE_READ = 22  # MADV_POPULATE_READ of linux/mman.h, since Linux 5.14
-_MAP_FAILED = ctypes.c_void_p(-1).value
+SPARE_SHARE: Final = 2
+_LOWEST_PRIORITY: Final = 19
+_POPULATE_READ: Final = 22  # MADV_POPULATE_READ of linux/mman.h, since Linux 5.14
+_MAP_FAILED: Final = ctypes.c_void_p(-1).value
 
 
 class Warming:

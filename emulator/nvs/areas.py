@@ -12,24 +12,24 @@ touches the file.
 
 import json
 import struct
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emulator.wire.checksum import crc32c
 
-SLOT_BYTES = 64 * 1024
-MAP_BYTES = 16 * 1024
-MAPS_MAX = 64
-MAP_START = 2 * SLOT_BYTES
-RING_START = MAP_START + MAPS_MAX * MAP_BYTES
-ENTRY_ALIGN = 64
+SLOT_BYTES: Final = 64 * 1024
+MAP_BYTES: Final = 16 * 1024
+MAPS_MAX: Final = 64
+MAP_START: Final = 2 * SLOT_BYTES
+RING_START: Final = MAP_START + MAPS_MAX * MAP_BYTES
+ENTRY_ALIGN: Final = 64
 # Below this a single large host write would not fit in the ring with room to spare.
-NVS_BYTES_MIN = 8 * 1024 * 1024
+NVS_BYTES_MIN: Final = 8 * 1024 * 1024
 
-_MAGIC = b"DCNVS\x00\x00\x01"
-_HEAD = struct.Struct(">8sQI")
-_CRC = struct.Struct(">I")
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
-_TEXT_START = _HEAD.size + _CRC.size
+_MAGIC: Final = b"DCNVS\x00\x00\x01"
+_HEAD: Final = struct.Struct(">8sQI")
+_CRC: Final = struct.Struct(">I")
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+_TEXT_START: Final = _HEAD.size + _CRC.size
 
 
 class Superblock(NamedTuple):

@@ -12,7 +12,7 @@ write; `durable` says that it lies safe. Pure: no file is touched here.
 import enum
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.nvs.areas import ENTRY_ALIGN, RING_START
 from emulator.wire.checksum import CHAIN_NONE, Buffer, chain_hash, crc32c
@@ -30,17 +30,17 @@ class EntryKind(enum.IntEnum):
 
 # magic, kind, group, lsn, how far before it the journal was durable, payload length and CRC, csn,
 # lineage, chain; then the CRC of all that
-_HEAD = struct.Struct(">4sBxHQIIIQQ16s")
-_CRC = struct.Struct(">I")
-MAGIC = b"DCJE"
-HEAD_BYTES = ENTRY_ALIGN
+_HEAD: Final = struct.Struct(">4sBxHQIIIQQ16s")
+_CRC: Final = struct.Struct(">I")
+MAGIC: Final = b"DCJE"
+HEAD_BYTES: Final = ENTRY_ALIGN
 assert _HEAD.size + _CRC.size == HEAD_BYTES
 # Kept free for the entries of the copy itself, such as the end of an epoch.
-RESERVE_BYTES = 64 * 1024
+RESERVE_BYTES: Final = 64 * 1024
 # Parts shorter than this on average are joined: one copy costs less than a call for each.
-JOIN_PART_BYTES = 16 * 1024
-_DISTANCE_MAX = 0xFFFFFFFF
-_ZEROS = bytes(ENTRY_ALIGN)
+JOIN_PART_BYTES: Final = 16 * 1024
+_DISTANCE_MAX: Final = 0xFFFFFFFF
+_ZEROS: Final = bytes(ENTRY_ALIGN)
 
 
 class EntryHead(NamedTuple):

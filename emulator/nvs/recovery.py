@@ -10,7 +10,7 @@ saved must that chain be given, for there is no entry to take it from.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.errors import CorruptError
 from emulator.nvs.areas import ENTRY_ALIGN, RING_START
@@ -27,7 +27,7 @@ from emulator.nvs.journal import (
 from emulator.wire.checksum import CHAIN_NONE, crc32c
 
 Read = Callable[[int, int], bytes]
-_SCAN_BYTES = 1 << 20
+_SCAN_BYTES: Final = 1 << 20
 
 
 class Entry(NamedTuple):

@@ -8,7 +8,7 @@ of this process but not of the machine.
 import fcntl
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from emulator.errors import BenchError, DeviceError, UnavailableError
 from emulator.nvs.areas import (
@@ -25,8 +25,8 @@ from emulator.units import size_bytes, size_text
 from emulator.uri import parse_uri
 from emulator.wire.checksum import Buffer
 
-_IOV_MAX = 1024
-_SYNC_MODES = ("fsync", "battery")
+_IOV_MAX: Final = 1024
+_SYNC_MODES: Final = ("fsync", "battery")
 
 
 class NvsStore:

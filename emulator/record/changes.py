@@ -10,7 +10,7 @@ anything of it is used.
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.cache.tracks import ZERO_TRACK, track_key
 from emulator.channel.blocks import TRACK_BYTES
@@ -27,23 +27,23 @@ from emulator.wire.layout import (
     struct_format,
 )
 
-_RECORD = struct.Struct(struct_format(RECORD_FIELDS))
-_CHANGE = struct.Struct(struct_format(CHANGE_FIELDS))
-_DELTA = struct.Struct(struct_format(CHANGE_DELTA_FIELDS))
-_PIECE = struct.Struct(struct_format(CHANGE_PIECE_FIELDS))
-_ZERO = struct.Struct(struct_format(CHANGE_ZERO_FIELDS))
-_RUN = struct.Struct(struct_format(CHANGE_RUN_FIELDS))
-_RUN_CHANGE = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_RUN_FIELDS)))
-_ZERO_CHANGE = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_ZERO_FIELDS)))
-_CHANGE_BYTES = _CHANGE.size
-_RUN_BYTES = _RUN.size
-_CHAIN_HEAD = struct.Struct(">QQQBI")
+_RECORD: Final = struct.Struct(struct_format(RECORD_FIELDS))
+_CHANGE: Final = struct.Struct(struct_format(CHANGE_FIELDS))
+_DELTA: Final = struct.Struct(struct_format(CHANGE_DELTA_FIELDS))
+_PIECE: Final = struct.Struct(struct_format(CHANGE_PIECE_FIELDS))
+_ZERO: Final = struct.Struct(struct_format(CHANGE_ZERO_FIELDS))
+_RUN: Final = struct.Struct(struct_format(CHANGE_RUN_FIELDS))
+_RUN_CHANGE: Final = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_RUN_FIELDS)))
+_ZERO_CHANGE: Final = struct.Struct(struct_format((*CHANGE_FIELDS, *CHANGE_ZERO_FIELDS)))
+_CHANGE_BYTES: Final = _CHANGE.size
+_RUN_BYTES: Final = _RUN.size
+_CHAIN_HEAD: Final = struct.Struct(">QQQBI")
 _FULL, _DELTA_FORM, _ZERO_FORM, _RUN_FORM = (
     int(form) for form in (ChangeForm.FULL, ChangeForm.DELTA, ChangeForm.ZERO, ChangeForm.RUN)
 )
-RECORD_HEAD_BYTES = _RECORD.size
+RECORD_HEAD_BYTES: Final = _RECORD.size
 # A host write of 32 MiB is one change; nothing longer is believed.
-RUN_TRACKS_MAX = 1 << 20
+RUN_TRACKS_MAX: Final = 1 << 20
 
 
 class RecordHead(NamedTuple):
@@ -251,7 +251,7 @@ def _decode_delta(
 
 
 _Decoder = Callable[[memoryview, int, int, int, int, int], tuple[Extent | Delta, int]]
-_DECODERS: dict[int, _Decoder] = {
+_DECODERS: Final[dict[int, _Decoder]] = {
     _FULL: _decode_full,
     _DELTA_FORM: _decode_delta,
     _ZERO_FORM: _decode_zero,

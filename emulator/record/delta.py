@@ -6,13 +6,14 @@ shorter than a piece's own header are not worth leaving out.
 """
 
 import re
+from typing import Final
 
-PIECES_MAX = 24
-_PROBE_BYTES = 64
-_SLICE_BYTES = 256
+PIECES_MAX: Final = 24
+_PROBE_BYTES: Final = 64
+_SLICE_BYTES: Final = 256
 # A piece's header takes 4 bytes; up to twice that it is cheaper to send the equal bytes too.
-_PIECE = re.compile(rb"[^\x00]+(?:\x00{1,8}[^\x00]+)*", re.DOTALL)
-_PIECE_HEADER_BYTES = 4
+_PIECE: Final = re.compile(rb"[^\x00]+(?:\x00{1,8}[^\x00]+)*", re.DOTALL)
+_PIECE_HEADER_BYTES: Final = 4
 
 
 def changed_pieces(old: bytes, new: bytes) -> list[tuple[int, int]] | None:

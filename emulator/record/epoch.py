@@ -7,7 +7,7 @@ records by its canonical contents alone, so both ends and both lives cut it the 
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.cache.tracks import TRACK_BITS, TRACK_MASK, ZERO_TRACK
 from emulator.channel.blocks import TRACK_BYTES
@@ -16,19 +16,19 @@ from emulator.record.changes import RecordHead, encode_delta, encode_head, recor
 from emulator.wire.checksum import Buffer
 
 # A record is formed in one go, so this bounds how long a host waits behind it: half a millisecond.
-RECORD_BYTES_MAX = 256 * 1024
-RECORD_TRACKS_MAX = 4096
+RECORD_BYTES_MAX: Final = 256 * 1024
+RECORD_TRACKS_MAX: Final = 4096
 # What a part of a track takes at most beyond its own bytes, when there are many of them.
-PART_BYTES = 16
+PART_BYTES: Final = 16
 # Old images kept for deltas. An epoch grows longer only when the line is busy coalescing whole
 # tracks; keeping twice as much memory for it would not pay.
-BASES_MAX = 4096
+BASES_MAX: Final = 4096
 # After so many tracks in a row that had changed all over, only every so-many-th is compared with
 # its old contents until one pays again: hosts rewrite like with like.
-VAIN_MAX = 8
+VAIN_MAX: Final = 8
 # Tracks and deltas that are put into a record in one step.
-STEP_TRACKS = 16
-STEP_DELTAS = 8
+STEP_TRACKS: Final = 16
+STEP_DELTAS: Final = 8
 
 Extents = list[tuple[int, int]]
 

@@ -6,6 +6,7 @@ writing the file to `generate.py`.
 """
 
 import re
+from typing import Final
 
 from emulator.wire.headers import (
     ENUMS,
@@ -20,9 +21,9 @@ from emulator.wire.headers import (
 )
 from emulator.wire.layout import ETHERTYPE_DEFAULT, MAGIC, VERSION
 
-_C_TYPES = {"B": "uint8_t", "H": "uint16_t", "I": "uint32_t", "Q": "uint64_t"}
+_C_TYPES: Final = {"B": "uint8_t", "H": "uint16_t", "I": "uint32_t", "Q": "uint64_t"}
 
-_OPENING = """\
+_OPENING: Final = """\
 /* The wire format of dualcopy, made from emulator/wire/layout.py: do not edit.
  *
  * Freestanding C99; needs only <stddef.h> and <stdint.h>. All integers on the wire are
@@ -35,7 +36,7 @@ _OPENING = """\
 #include <stdint.h>
 """
 
-_INTEGERS = """\
+_INTEGERS: Final = """\
 static inline void dualcopy_put(uint8_t *to, size_t size, uint64_t value)
 {
     while (size > 0) {
@@ -61,7 +62,7 @@ static inline void dualcopy_copy(uint8_t *to, const uint8_t *from, size_t size)
 }
 """
 
-_CRC = """\
+_CRC: Final = """\
 /* CRC-32C of `size` bytes, going on from `crc`; 0 begins. */
 static inline uint32_t dualcopy_crc32c(uint32_t crc, const uint8_t *from, size_t size)
 {
@@ -73,7 +74,7 @@ static inline uint32_t dualcopy_crc32c(uint32_t crc, const uint8_t *from, size_t
 }
 """
 
-_CHECK = """\
+_CHECK: Final = """\
 /* What is wrong with a received packet; the order is that of the checks. */
 enum dualcopy_verdict {
     DUALCOPY_GOOD = 0,

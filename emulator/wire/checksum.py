@@ -6,7 +6,7 @@ history): they detect accidents, not forgery, which is the task of sealing.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 import crc32c as _fast
 import xxhash
@@ -15,8 +15,8 @@ _crc32c = _fast.crc32c
 
 Buffer = bytes | bytearray | memoryview
 
-CHAIN_BYTES = 16
-CHAIN_NONE = bytes(CHAIN_BYTES)
+CHAIN_BYTES: Final = 16
+CHAIN_NONE: Final = bytes(CHAIN_BYTES)
 
 
 def crc32c(data: Buffer, crc: int = 0) -> int:

@@ -5,6 +5,7 @@ Leaves the code to `lua_body.py` and `lua_packet.py`, and writing the file to `g
 """
 
 import enum
+from typing import Final
 
 from emulator.wire.headers import (
     BODY_KINDS,
@@ -24,12 +25,12 @@ from emulator.wire.layout import ETHERTYPE_DEFAULT, MAGIC, VERSION
 from emulator.wire.lua_body import LUA_BODY
 from emulator.wire.lua_packet import LUA_PACKET
 
-_LUA_TYPES = {"B": "uint8", "H": "uint16", "I": "uint32", "Q": "uint64"}
-_ACRONYMS = frozenset({"crc", "csn", "mtu"})
+_LUA_TYPES: Final = {"B": "uint8", "H": "uint16", "I": "uint32", "Q": "uint64"}
+_ACRONYMS: Final = frozenset({"crc", "csn", "mtu"})
 # USER0 is the first of pcap's sixteen private link types; Wireshark numbers them in order.
-_USER = LINK_TYPE - 147
+_USER: Final = LINK_TYPE - 147
 
-_OPENING = f"""\
+_OPENING: Final = f"""\
 -- Wireshark dissector for {PROTOCOL}, made from emulator/wire/layout.py: do not edit.
 --
 -- Finds packets on EtherType 0x{ETHERTYPE_DEFAULT:04X}, on link type {LINK_TYPE} (USER{_USER})

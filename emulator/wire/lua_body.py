@@ -5,7 +5,9 @@ whatever they hold: what does not fit is said in an expert item and shown as byt
 packet around the payload to `lua_packet.py`.
 """
 
-_TABLES = """\
+from typing import Final
+
+_TABLES: Final = """\
 local STRINGS = {
   link = ProtoField.string("dualcopy.hello.link", "Link"),
   site = ProtoField.string("dualcopy.hello.site", "Site"),
@@ -58,7 +60,7 @@ dualcopy.prefs.crc = Pref.bool("Check the CRC-32C of every packet", false,
   "Slow: Lua takes some hundred microseconds for each packet")
 """
 
-_READING = """\
+_READING: Final = """\
 -- The value of one field; eight bytes come as UInt64. The caller has checked that it is there.
 local function read(tvb, at, header, name)
   local row = header.by_name[name]
@@ -115,7 +117,7 @@ local function crc32c(text)
 end
 """
 
-_CHANGES = """\
+_CHANGES: Final = """\
 -- What follows the header of a change, by form. Each shows what is there and returns where the
 -- change ends, or nil if it reaches past `stop`.
 local CHANGE_BODIES = {
@@ -197,7 +199,7 @@ local function add_record(tree, tvb, at, stop, whole)
 end
 """
 
-_PAYLOADS = """\
+_PAYLOADS: Final = """\
 -- Payloads by packet type. Each returns what the Info column says about it.
 local PAYLOADS = {
   [TYPE.HELLO] = function(tree, tvb, at, stop)
@@ -282,4 +284,4 @@ local function marks(tvb, at)
 end
 """
 
-LUA_BODY = f"{_TABLES}\n{_READING}\n{_CHANGES}\n{_PAYLOADS}"
+LUA_BODY: Final = f"{_TABLES}\n{_READING}\n{_CHANGES}\n{_PAYLOADS}"

@@ -4,7 +4,9 @@ Relies on the tables of `lua.py` and on `lua_body.py` for payloads. Says what th
 would say of a bad packet, and raises no Lua error, whatever a frame holds.
 """
 
-_PACKET = """\
+from typing import Final
+
+_PACKET: Final = """\
 -- End a packet's tree and Info with what is wrong with it.
 local function reject(tree, word, info)
   tree:add_proto_expert_info(REJECTED[word])
@@ -84,7 +86,7 @@ dualcopy:register_heuristic("udp", function(tvb, pinfo, root)
 end)
 """
 
-_STREAM = """\
+_STREAM: Final = """\
 -- Undo COBS: the bytes of one packet, or nil.
 local function unstuffed(frame)
   local parts, at = {}, 1
@@ -136,4 +138,4 @@ DissectorTable.get("udp.port"):add_for_decode_as(dualcopy)
 DissectorTable.get("tcp.port"):add_for_decode_as(stream)
 """
 
-LUA_PACKET = f"{_PACKET}\n{_STREAM}"
+LUA_PACKET: Final = f"{_PACKET}\n{_STREAM}"

@@ -5,7 +5,7 @@ streams to `framing.py` and the meaning of numbers to the link.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from emulator.wire.checksum import Buffer, crc32c
 from emulator.wire.layout import (
@@ -17,14 +17,14 @@ from emulator.wire.layout import (
     struct_format,
 )
 
-_HEADER = struct.Struct(struct_format(PACKET_FIELDS))
-_TRAILER = struct.Struct(struct_format(PACKET_TRAILER_FIELDS))
-_TYPES = frozenset(int(kind) for kind in PacketType)
+_HEADER: Final = struct.Struct(struct_format(PACKET_FIELDS))
+_TRAILER: Final = struct.Struct(struct_format(PACKET_TRAILER_FIELDS))
+_TYPES: Final = frozenset(int(kind) for kind in PacketType)
 
-HEADER_BYTES = _HEADER.size
-TRAILER_BYTES = _TRAILER.size
-OVERHEAD_BYTES = HEADER_BYTES + TRAILER_BYTES
-PAYLOAD_BYTES_MAX = 0xFFFF
+HEADER_BYTES: Final = _HEADER.size
+TRAILER_BYTES: Final = _TRAILER.size
+OVERHEAD_BYTES: Final = HEADER_BYTES + TRAILER_BYTES
+PAYLOAD_BYTES_MAX: Final = 0xFFFF
 
 
 class Packet(NamedTuple):

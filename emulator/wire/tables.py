@@ -3,6 +3,8 @@
 Leaves writing the file to `generate.py`.
 """
 
+from typing import Final
+
 from emulator.wire.headers import (
     BODY_KINDS,
     ENUMS,
@@ -16,7 +18,7 @@ from emulator.wire.headers import (
 )
 from emulator.wire.layout import ETHERTYPE_DEFAULT, VERSION
 
-_TITLES = {
+_TITLES: Final = {
     "packet": "Packet header",
     "packet_trailer": "Packet trailer",
     "hello": "HELLO",

@@ -181,6 +181,7 @@ def test_a_change_that_is_one_of_tables_alone_is_kept_too(image, contents):
     assert list(inspect_disk(f"cckd://{image}")) == []
 
 
+@pytest.mark.sources
 def test_an_image_is_full_where_its_positions_end(image, monkeypatch):
     monkeypatch.setattr("emulator.disk.cckd_space.FILE_BYTES_MAX", image.stat().st_size + 900)
     disk = open_disk(f"cckd://{image}")

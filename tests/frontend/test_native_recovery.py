@@ -178,6 +178,7 @@ def test_a_busy_device_is_asked_again_when_it_says_that_it_is_free():
     assert_once(world)
 
 
+@pytest.mark.sources
 def test_no_room_is_busy_and_not_lost(monkeypatch):
     monkeypatch.setattr("emulator.frontend.native_unit.HELD_BYTES_MAX", 6000)
     world = ChannelWorld(slow_ns=20 * MILLISECOND_NS)
@@ -189,6 +190,7 @@ def test_no_room_is_busy_and_not_lost(monkeypatch):
     world.run(lambda: world.unit._held_bytes == 0)
 
 
+@pytest.mark.sources
 def test_hosts_that_went_away_are_forgotten_in_order(monkeypatch):
     monkeypatch.setattr("emulator.frontend.native_unit.HOSTS_MAX", 2)
     world = ChannelWorld(slow_ns=0)

@@ -64,6 +64,7 @@ def test_it_takes_no_more_than_the_machine_can_spare(store, monkeypatch):
     assert warming.warmed_bytes == warm.PIECE_BYTES
 
 
+@pytest.mark.sources
 def test_a_kernel_that_cannot_is_left_alone(store, monkeypatch):
     monkeypatch.setattr(warm, "_POPULATE_READ", 9999)
     warming = warm.Warming(store.fileno(), RING_START, store.size_bytes)

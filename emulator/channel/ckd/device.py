@@ -1,5 +1,7 @@
 """A count-key-data device behind a control unit: what it is, and where its arm stands."""
 
+from typing import Final
+
 from emulator.channel.ckd.run import CkdRun
 from emulator.channel.ckd.table import ROWS
 from emulator.channel.commands import table_for
@@ -7,7 +9,7 @@ from emulator.channel.control_units import ControlUnit, control_unit
 from emulator.channel.device import Device, PathState
 from emulator.channel.geometry import Geometry
 
-_SERIAL_LENGTH = 12
+_SERIAL_LENGTH: Final = 12
 
 
 class CkdDevice(Device):

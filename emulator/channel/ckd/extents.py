@@ -1,5 +1,7 @@
 """Define Extent: what part of the volume a chain may use, and how."""
 
+from typing import Final
+
 from emulator.channel.ckd.positioning import in_extent
 from emulator.channel.ckd.run import CkdRun
 from emulator.channel.sense import (
@@ -9,12 +11,12 @@ from emulator.channel.sense import (
     UnitCheck,
 )
 
-EXTENT_BYTES = 16
-_MASK_RESERVED = 0x20
-_ARCHITECTURE = 0xC0
-_EXTENDED_CKD = 0xC0
-_WITHOUT_READ_IPL = 0x3390
-_R0_COUNT_BYTES = 8
+EXTENT_BYTES: Final = 16
+_MASK_RESERVED: Final = 0x20
+_ARCHITECTURE: Final = 0xC0
+_EXTENDED_CKD: Final = 0xC0
+_WITHOUT_READ_IPL: Final = 0x3390
+_R0_COUNT_BYTES: Final = 8
 
 
 def define_extent(run: CkdRun) -> int:

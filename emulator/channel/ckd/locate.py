@@ -1,5 +1,7 @@
 """Locate Record, its extended form and Prefix: where to go, and what will be done there."""
 
+from typing import Final
+
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.extents import EXTENT_BYTES, define_extent
 from emulator.channel.ckd.positioning import (
@@ -21,58 +23,62 @@ from emulator.channel.sense import (
     UnitCheck,
 )
 
-LOCATE_BYTES = 16
-LOCATE_EXTENDED_BYTES = 20
-PREFIX_BYTES = 64
+LOCATE_BYTES: Final = 16
+LOCATE_EXTENDED_BYTES: Final = 20
+PREFIX_BYTES: Final = 64
 _PREFIX_EXTENT_FROM, _PREFIX_LOCATE_FROM = 12, 44
-_EXTENT_GIVEN = 0x80
+_EXTENT_GIVEN: Final = 0x80
 
 ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA = 0x00, 0x01, 0x03, 0x06
 WRITE_ANY, READ_ANY, WRITE_TRACK, READ_TRACKS = 0x09, 0x0A, 0x0B, 0x0C
 READ_TRACKSET, READ, EXTENDED = 0x0E, 0x16, 0x3F
 COUNT, HOME, DATA, INDEX = 0x00, 0x40, 0x80, 0xC0
-_ORIENTATION = 0xC0
-_WRITE_OPERATIONS = (WRITE_DATA, FORMAT_WRITE, WRITE_TRACK, WRITE_ANY)
+_ORIENTATION: Final = 0xC0
+_WRITE_OPERATIONS: Final = (WRITE_DATA, FORMAT_WRITE, WRITE_TRACK, WRITE_ANY)
 
-_LENGTH_GIVEN = 0x80
-_READ_COUNT_FOLLOWS = 0x01
-_AUXILIARY_RESERVED = 0x7E
-_NO_SECTOR = 0xFF
-_TRACKS_MASK_TOP = 0x8000
+_LENGTH_GIVEN: Final = 0x80
+_READ_COUNT_FOLLOWS: Final = 0x01
+_AUXILIARY_RESERVED: Final = 0x7E
+_NO_SECTOR: Final = 0xFF
+_TRACKS_MASK_TOP: Final = 0x8000
 
-_READS = {READ_DATA | orientation for orientation in (COUNT, HOME, DATA)}
-_READS |= {READ | orientation for orientation in (COUNT, HOME, DATA, INDEX)}
-_WRITES = {
+_READS: Final = {
+    *(READ_DATA | orientation for orientation in (COUNT, HOME, DATA)),
+    *(READ | orientation for orientation in (COUNT, HOME, DATA, INDEX)),
+}
+_WRITES: Final = {
     *(WRITE_DATA | orientation for orientation in (COUNT, DATA)),
     *(FORMAT_WRITE | orientation for orientation in (COUNT, HOME, INDEX)),
     WRITE_TRACK,
 }
-_TRACKS = {READ_TRACKS, READ_TRACKS | HOME}
-OPERATIONS = frozenset({ORIENT, ORIENT | HOME, ORIENT | DATA} | _READS | _WRITES | _TRACKS)
+_TRACKS: Final = {READ_TRACKS, READ_TRACKS | HOME}
+OPERATIONS: Final = frozenset({ORIENT, ORIENT | HOME, ORIENT | DATA} | _READS | _WRITES | _TRACKS)
 """Operation bytes of Locate Record: orientation and operation."""
-_EXTENDED_KINDS = (WRITE_ANY, READ_ANY, READ_TRACKSET)
-_EXTENDED = {WRITE_ANY, READ_ANY, READ_TRACKSET, READ_TRACKSET | HOME}
-EXTENDED_OPERATIONS = frozenset(_READS | _WRITES | _TRACKS | _EXTENDED)
+_EXTENDED_KINDS: Final = (WRITE_ANY, READ_ANY, READ_TRACKSET)
+_EXTENDED: Final = {WRITE_ANY, READ_ANY, READ_TRACKSET, READ_TRACKSET | HOME}
+EXTENDED_OPERATIONS: Final = frozenset(_READS | _WRITES | _TRACKS | _EXTENDED)
 """Operation bytes of Locate Record Extended, the extended operation in place of X'3F'."""
 
 # Domains that commands may come in (`table.py`).
-IN_READS: frozenset[int] = frozenset(_READS)
-IN_ANY_READS: frozenset[int] = frozenset(_READS | {READ_ANY})
-IN_READ_COUNTS: frozenset[int] = frozenset(_READS | {READ_ANY, WRITE_DATA, WRITE_DATA | DATA})
-IN_HOME_READS: frozenset[int] = frozenset(
+IN_READS: Final[frozenset[int]] = frozenset(_READS)
+IN_ANY_READS: Final[frozenset[int]] = frozenset(_READS | {READ_ANY})
+IN_READ_COUNTS: Final[frozenset[int]] = frozenset(
+    _READS | {READ_ANY, WRITE_DATA, WRITE_DATA | DATA}
+)
+IN_HOME_READS: Final[frozenset[int]] = frozenset(
     {READ_DATA, READ_DATA | HOME, READ_DATA | DATA, READ | HOME, READ | INDEX}
 )
-IN_READ_TRACKS: frozenset[int] = frozenset(_TRACKS | {READ_TRACKSET, READ_TRACKSET | HOME})
-IN_DATA_WRITES: frozenset[int] = frozenset({WRITE_DATA, WRITE_DATA | DATA})
-IN_ANY_WRITES: frozenset[int] = IN_DATA_WRITES | {WRITE_ANY}
-IN_LAST_WRITES: frozenset[int] = IN_DATA_WRITES | {WRITE_TRACK}
-IN_FORMATS: frozenset[int] = frozenset(
+IN_READ_TRACKS: Final[frozenset[int]] = frozenset(_TRACKS | {READ_TRACKSET, READ_TRACKSET | HOME})
+IN_DATA_WRITES: Final[frozenset[int]] = frozenset({WRITE_DATA, WRITE_DATA | DATA})
+IN_ANY_WRITES: Final[frozenset[int]] = IN_DATA_WRITES | {WRITE_ANY}
+IN_LAST_WRITES: Final[frozenset[int]] = IN_DATA_WRITES | {WRITE_TRACK}
+IN_FORMATS: Final[frozenset[int]] = frozenset(
     FORMAT_WRITE | orientation for orientation in (COUNT, HOME, INDEX)
 )
-IN_RECORD_WRITES: frozenset[int] = IN_FORMATS | {WRITE_TRACK}
-IN_HOME_FORMATS: frozenset[int] = frozenset({FORMAT_WRITE | HOME, FORMAT_WRITE | INDEX})
-IN_WRITE_TRACK: frozenset[int] = frozenset({WRITE_TRACK})
-IN_HOME_WRITE: frozenset[int] = frozenset({FORMAT_WRITE | HOME})
+IN_RECORD_WRITES: Final[frozenset[int]] = IN_FORMATS | {WRITE_TRACK}
+IN_HOME_FORMATS: Final[frozenset[int]] = frozenset({FORMAT_WRITE | HOME, FORMAT_WRITE | INDEX})
+IN_WRITE_TRACK: Final[frozenset[int]] = frozenset({WRITE_TRACK})
+IN_HOME_WRITE: Final[frozenset[int]] = frozenset({FORMAT_WRITE | HOME})
 
 
 def locate_record(run: CkdRun) -> Waiting[int]:

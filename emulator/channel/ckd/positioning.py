@@ -5,6 +5,7 @@ command goes on, and when the search for a count field ends with no record found
 """
 
 import struct
+from typing import Final
 
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.run import (
@@ -27,18 +28,18 @@ from emulator.channel.sense import (
     UnitCheck,
 )
 
-ID_BYTES = 5
-_COUNT = struct.Struct(">5sBH")
-_LENGTHS = struct.Struct(">BH")
-_END_ID = b"\xff" * ID_BYTES
-_OVERFLOW = 0x80
+ID_BYTES: Final = 5
+_COUNT: Final = struct.Struct(">5sBH")
+_LENGTHS: Final = struct.Struct(">BH")
+_END_ID: Final = b"\xff" * ID_BYTES
+_OVERFLOW: Final = 0x80
 # The last device types with track overflow; on later ones the bit is part of the cylinder.
-_OVERFLOW_TYPES = (0x3330, 0x3340, 0x3350)
-_MULTITRACK = 0x80
+_OVERFLOW_TYPES: Final = (0x3330, 0x3340, 0x3350)
+_MULTITRACK: Final = 0x80
 _WRITE_ANY, _READ_ANY = 0x09, 0x0A
-_KEY_SEARCHES = (0x29, 0x49, 0x69)
-_SEARCHES = (*_KEY_SEARCHES, 0x31, 0x51, 0x71)
-_READS = 0x02
+_KEY_SEARCHES: Final = (0x29, 0x49, 0x69)
+_SEARCHES: Final = (*_KEY_SEARCHES, 0x31, 0x51, 0x71)
+_READS: Final = 0x02
 
 
 def to_index(run: CkdRun) -> None:

@@ -1,5 +1,7 @@
 """Commands that bring what is on the track."""
 
+from typing import Final
+
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.positioning import (
     count_field,
@@ -17,13 +19,13 @@ from emulator.channel.sense import INVALID_SEQUENCE, UnitCheck
 from emulator.channel.status import UNIT_EXCEPTION
 from emulator.channel.track_image import END_MARKER
 
-_MULTITRACK = 0x80
-_READ_DATA = 0x06
-_ORIENT_DATA = 0x80
-READ_TRACK = 0xDE
-_BEFORE_READ_TRACK = (0x47, 0x4B, 0xE7, READ_TRACK)
-_WRITE_DATA = 0x01
-_TRACKS_MASK_TOP = 0x8000
+_MULTITRACK: Final = 0x80
+_READ_DATA: Final = 0x06
+_ORIENT_DATA: Final = 0x80
+READ_TRACK: Final = 0xDE
+_BEFORE_READ_TRACK: Final = (0x47, 0x4B, 0xE7, READ_TRACK)
+_WRITE_DATA: Final = 0x01
+_TRACKS_MASK_TOP: Final = 0x8000
 
 
 def read_data(run: CkdRun) -> Waiting[bytes]:

@@ -1,20 +1,22 @@
 """Commands that tell what the device and its control unit are, or why a command failed."""
 
+from typing import Final
+
 from emulator.channel.ckd.run import CkdRun
 from emulator.channel.control_units import Feature
 from emulator.channel.sense import INVALID_SEQUENCE, NOTHING, UnitCheck
 
-_DASD = 0x20
-SENSE_ID_PLAIN_BYTES = 7
-CHARACTERISTICS_BYTES = 64
-CONFIGURATION_BYTES = 256
-_LOG_BYTES = 32
+_DASD: Final = 0x20
+SENSE_ID_PLAIN_BYTES: Final = 7
+CHARACTERISTICS_BYTES: Final = 64
+CONFIGURATION_BYTES: Final = 256
+_LOG_BYTES: Final = 32
 _READ_CHARACTERISTICS, READ_CONFIGURATION, _SUSPEND = 0x64, 0xFA, 0x5B
-_FEATURE_BUFFER = {0xEC: bytes((0x0F, 0x00, 0x3F)), 0xE9: bytes((0x0F, 0x00, 0x7F))}
-_COMPATIBLE_SENSE = 0x01
-_SHORT_CYLINDERS_MAX = 0xFFFD
-_MANY_CYLINDERS = 0xFFFE
-_DEVICES_PER_SUBSYSTEM = 32
+_FEATURE_BUFFER: Final = {0xEC: bytes((0x0F, 0x00, 0x3F)), 0xE9: bytes((0x0F, 0x00, 0x7F))}
+_COMPATIBLE_SENSE: Final = 0x01
+_SHORT_CYLINDERS_MAX: Final = 0xFFFD
+_MANY_CYLINDERS: Final = 0xFFFE
+_DEVICES_PER_SUBSYSTEM: Final = 32
 
 
 def sense(run: CkdRun) -> bytes:

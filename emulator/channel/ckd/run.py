@@ -5,7 +5,7 @@ about its position, and the records it has written that are not handed over yet.
 updates of a track are handed over as one piece when it leaves the track or ends.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.channel.asks import ReadTrack, Settle, Waiting, WriteTrack
 from emulator.channel.commands import Command, Kind, Proof
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 # What the next byte under the head belongs to.
 AT_INDEX, AT_COUNT, AT_KEY, AT_DATA, AT_END = range(5)
 
-MASK_WRITES = 0xC0
-MASK_SEEKS = 0x18
-NO_SEEKS = 0x18
+MASK_WRITES: Final = 0xC0
+MASK_SEEKS: Final = 0x18
+NO_SEEKS: Final = 0x18
 
-READ_IPL = 0x02
-NO_OPERATION = 0x03
-SUSPEND_RECONNECTION = 0x5B
-READ_COUNT_MULTITRACK = 0x92
-READ_ANY = 0x0A
-_ON_THE_TRACK = (Kind.READ, Kind.WRITE, Kind.SEARCH)
+READ_IPL: Final = 0x02
+NO_OPERATION: Final = 0x03
+SUSPEND_RECONNECTION: Final = 0x5B
+READ_COUNT_MULTITRACK: Final = 0x92
+READ_ANY: Final = 0x0A
+_ON_THE_TRACK: Final = (Kind.READ, Kind.WRITE, Kind.SEARCH)
 _WRITE_R0, _WRITE_HOME_ADDRESS = 0x15, 0x19
-_FORMAT_ALL = (_WRITE_R0, _WRITE_HOME_ADDRESS)
-OPERATION = 0x3F
-_NO_PREVIOUS = -1
+_FORMAT_ALL: Final = (_WRITE_R0, _WRITE_HOME_ADDRESS)
+OPERATION: Final = 0x3F
+_NO_PREVIOUS: Final = -1
 
 
 class CkdRun:

@@ -3,6 +3,8 @@
 A match is told by the status modifier, on which the channel skips one CCW.
 """
 
+from typing import Final
+
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.positioning import (
     ID_BYTES,
@@ -17,10 +19,10 @@ from emulator.channel.ckd.run import AT_COUNT, CkdRun
 from emulator.channel.commands import Proof
 from emulator.channel.status import MATCHED
 
-_MULTITRACK = 0x80
-_OR_EQUAL = 0x20
-_OR_HIGH = 0x40
-_HOME_ADDRESS_COMPARED = 4
+_MULTITRACK: Final = 0x80
+_OR_EQUAL: Final = 0x20
+_OR_HIGH: Final = 0x40
+_HOME_ADDRESS_COMPARED: Final = 4
 
 
 def search_id(run: CkdRun) -> Waiting[int]:

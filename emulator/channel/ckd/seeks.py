@@ -1,5 +1,7 @@
 """Commands that move the arm or say what the chain may do, and move no data of the track."""
 
+from typing import Final
+
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.positioning import in_extent, seek
 from emulator.channel.ckd.run import MASK_SEEKS, CkdRun
@@ -14,15 +16,15 @@ from emulator.channel.sense import (
 )
 
 SEEK, SEEK_CYLINDER, SEEK_HEAD = 0x07, 0x0B, 0x1B
-SEEK_BYTES = 6
+SEEK_BYTES: Final = 6
 # Which values of the file mask's seek bits allow a seek.
-_ALLOWED = {SEEK: (0x00,), SEEK_CYLINDER: (0x00, 0x08), SEEK_HEAD: (0x00, 0x08, 0x10)}
-_MASK_RESERVED = 0x20
-_MASK_AUTHORITY = 0x06
-_MASK_DIAGNOSTIC = 0x04
-_NO_SECTOR = 0xFF
-_DIAGNOSTIC_BYTES = 4
-_MAINTENANCE_QUERY = 0x12
+_ALLOWED: Final = {SEEK: (0x00,), SEEK_CYLINDER: (0x00, 0x08), SEEK_HEAD: (0x00, 0x08, 0x10)}
+_MASK_RESERVED: Final = 0x20
+_MASK_AUTHORITY: Final = 0x06
+_MASK_DIAGNOSTIC: Final = 0x04
+_NO_SECTOR: Final = 0xFF
+_DIAGNOSTIC_BYTES: Final = 4
+_MAINTENANCE_QUERY: Final = 0x12
 
 
 def no_operation(_run: CkdRun) -> int:

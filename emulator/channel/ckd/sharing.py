@@ -1,19 +1,21 @@
 """Commands about who may use the device: reservation and path groups."""
 
+from typing import Final
+
 from emulator.channel.ckd.reports import sense
 from emulator.channel.ckd.run import CkdRun
 from emulator.channel.device import GROUP_BYTES, NO_GROUP
 from emulator.channel.sense import COUNT_TOO_SMALL, INVALID_PARAMETER, INVALID_SEQUENCE, UnitCheck
 
-GROUP_ID_BYTES = 1 + GROUP_BYTES
+GROUP_ID_BYTES: Final = 1 + GROUP_BYTES
 _GROUPED, _UNGROUPED = 0xC0, 0x80
 _RESERVED_ELSEWHERE, _RESERVED_HERE = 0x20, 0x30
-_MULTIPATH_STATE = 0x08
-_SET_MULTIPATH = 0x80
-_FUNCTION = 0x60
+_MULTIPATH_STATE: Final = 0x08
+_SET_MULTIPATH: Final = 0x80
+_FUNCTION: Final = 0x60
 _ESTABLISH, _DISBAND, _RESIGN = 0x00, 0x20, 0x40
-_FUNCTION_RESERVED = 0x1F
-_ALLEGIANCE_BYTES = 32
+_FUNCTION_RESERVED: Final = 0x1F
+_ALLEGIANCE_BYTES: Final = 32
 
 
 def reserve(run: CkdRun) -> bytes:

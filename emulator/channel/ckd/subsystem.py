@@ -1,6 +1,7 @@
 """Orders to the control unit itself: subsystem functions, subsystem data and modes."""
 
 from collections.abc import Callable
+from typing import Final
 
 from emulator.channel.ckd.reports import subsystem_id
 from emulator.channel.ckd.run import CkdRun
@@ -14,20 +15,20 @@ from emulator.channel.sense import (
 )
 
 PERFORM_FUNCTION, READ_SUBSYSTEM_DATA, READ_MESSAGE_ID = 0x27, 0x3E, 0x4E
-SET_SUBSYSTEM_MODE = 0x87
+SET_SUBSYSTEM_MODE: Final = 0x87
 PREPARE_READ, SET_INTERCEPT, SET_CHARACTERISTICS, SET_INTERFACE = 0x18, 0x1B, 0x1D, 0xB0
-_ORDER_LENGTHS = {
+_ORDER_LENGTHS: Final = {
     PREPARE_READ: 12,
     SET_INTERCEPT: 2,
     SET_CHARACTERISTICS: 66,
     SET_INTERFACE: 4,
     ORDER_CODE: ORDER_BYTES,
 }
-_ORDER_LENGTH_MIN = 2
-_MODE_BYTES = 2
-_NO_MESSAGE_ID = b"\xff" * 4
-_MESSAGE_ASKED = 0x01
-_MESSAGE_TEXT_MAX = 200
+_ORDER_LENGTH_MIN: Final = 2
+_MODE_BYTES: Final = 2
+_NO_MESSAGE_ID: Final = b"\xff" * 4
+_MESSAGE_ASKED: Final = 0x01
+_MESSAGE_TEXT_MAX: Final = 200
 
 
 def perform_subsystem_function(run: CkdRun) -> int:
@@ -101,7 +102,7 @@ def _feature_codes(_run: CkdRun, _parameters: bytes) -> bytes:
 
 
 _STATISTICS, _MESSAGE = 0x01, 0x03
-_RECORDS: dict[int, Callable[[CkdRun, bytes], bytes]] = {
+_RECORDS: Final[dict[int, Callable[[CkdRun, bytes], bytes]]] = {
     0x00: _path_status,
     _STATISTICS: _statistics,
     _MESSAGE: _message,
@@ -150,7 +151,7 @@ def _product_order(run: CkdRun, parameters: bytes) -> None:
         _prepare(run, answer.data)
 
 
-_ORDERS: dict[int, Callable[[CkdRun, bytes], None]] = {
+_ORDERS: Final[dict[int, Callable[[CkdRun, bytes], None]]] = {
     PREPARE_READ: _prepare_read,
     SET_INTERCEPT: _set_intercept,
     SET_CHARACTERISTICS: _set_characteristics,

@@ -4,6 +4,8 @@ The manual's table of commands is read from here. A row says when a command may 
 says what it does.
 """
 
+from typing import Final
+
 from emulator.channel.ckd import extents, locate, reports, seeks, sharing, subsystem
 from emulator.channel.ckd.table_track import TRACK_ROWS
 from emulator.channel.commands import Command, Kind
@@ -11,10 +13,10 @@ from emulator.channel.control_units import Feature
 
 _CONTROL, _READ, _SENSE = Kind.CONTROL, Kind.READ, Kind.SENSE
 _EXTENDED, _STORAGE, _CACHED = Feature.EXTENDED, Feature.STORAGE, Feature.CACHED
-_GROUPING = (0x3380, 0x3390, 0x9345)
-_WITH_UNCONDITIONAL = (0x3350, 0x3375, 0x3380, 0x3390, 0x9345)
+_GROUPING: Final = (0x3380, 0x3390, 0x9345)
+_WITH_UNCONDITIONAL: Final = (0x3350, 0x3375, 0x3380, 0x3390, 0x9345)
 
-_SEEKS = (
+_SEEKS: Final = (
     Command(0x03, "No-operation", _CONTROL, seeks.no_operation, immediate=True),
     Command(0x07, "Seek", _CONTROL, seeks.seek_track, waits=True),
     Command(0x0B, "Seek Cylinder", _CONTROL, seeks.seek_track, waits=True),
@@ -54,7 +56,7 @@ _SEEKS = (
     ),
 )
 
-_REPORTS = (
+_REPORTS: Final = (
     Command(0x04, "Sense", _SENSE, reports.sense, without_disk=True),
     Command(0xE4, "Sense ID", _SENSE, reports.sense_id, without_disk=True),
     Command(
@@ -86,7 +88,7 @@ _REPORTS = (
     ),
 )
 
-_SHARING = (
+_SHARING: Final = (
     Command(0xB4, "Device Reserve", _SENSE, sharing.reserve, first=True, without_disk=True),
     Command(0x94, "Device Release", _SENSE, sharing.release, without_disk=True),
     Command(
@@ -138,7 +140,7 @@ _SHARING = (
     ),
 )
 
-_SUBSYSTEM = (
+_SUBSYSTEM: Final = (
     Command(
         0x27,
         "Perform Subsystem Function",
@@ -181,5 +183,5 @@ _SUBSYSTEM = (
     ),
 )
 
-ROWS = (*_SEEKS, *TRACK_ROWS, *_REPORTS, *_SHARING, *_SUBSYSTEM)
+ROWS: Final = (*_SEEKS, *TRACK_ROWS, *_REPORTS, *_SHARING, *_SUBSYSTEM)
 """Every command there is; `commands.table_for` chooses those of a device."""

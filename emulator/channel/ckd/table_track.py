@@ -1,16 +1,18 @@
 """Rows of the commands that search, read and write the track: when each may come."""
 
+from typing import Final
+
 from emulator.channel.ckd import locate, reads, searches, writes
 from emulator.channel.commands import Command, Handler, Kind, Proof, Writes
 from emulator.channel.control_units import Feature
 
 _READ, _WRITE, _SEARCH = Kind.READ, Kind.WRITE, Kind.SEARCH
-_EXTENDED = Feature.EXTENDED
+_EXTENDED: Final = Feature.EXTENDED
 _OF_ID, _OF_DATA = (Proof.ID,), (Proof.ID, Proof.KEY)
-_BEFORE_FORMAT = (Proof.ID, Proof.KEY, Proof.FORMATTED)
+_BEFORE_FORMAT: Final = (Proof.ID, Proof.KEY, Proof.FORMATTED)
 # No proof fits: outside a domain the command is never in sequence.
-_ONLY_IN_DOMAIN = (Proof.DOMAIN,)
-_WITH_OVERFLOW = (0x3330, 0x3340, 0x3350)
+_ONLY_IN_DOMAIN: Final = (Proof.DOMAIN,)
+_WITH_OVERFLOW: Final = (0x3330, 0x3340, 0x3350)
 
 
 def _search(code: int, name: str, handler: Handler, keeps: tuple[Proof, ...]) -> Command:
@@ -28,8 +30,8 @@ def _search(code: int, name: str, handler: Handler, keeps: tuple[Proof, ...]) ->
     )
 
 
-_OF_KEY = (Proof.KEY,)
-_SEARCHES = (
+_OF_KEY: Final = (Proof.KEY,)
+_SEARCHES: Final = (
     _search(0x31, "Search ID Equal", searches.search_id, _OF_ID),
     _search(0x51, "Search ID High", searches.search_id, _OF_ID),
     _search(0x71, "Search ID Equal or High", searches.search_id, _OF_ID),
@@ -48,7 +50,7 @@ _SEARCHES = (
     ),
 )
 
-_READS = (
+_READS: Final = (
     Command(0x02, "Read IPL", _READ, reads.read_ipl, waits=True),
     Command(
         0x06,
@@ -144,7 +146,7 @@ _READS = (
     ),
 )
 
-_WRITES = (
+_WRITES: Final = (
     Command(
         0x05,
         "Write Data",
@@ -251,4 +253,4 @@ _WRITES = (
 )
 
 
-TRACK_ROWS = (*_SEARCHES, *_READS, *_WRITES)
+TRACK_ROWS: Final = (*_SEARCHES, *_READS, *_WRITES)

@@ -1,5 +1,7 @@
 """Commands that change what is on the track; each writes whole fields or nothing."""
 
+from typing import Final
+
 from emulator.channel.asks import Waiting
 from emulator.channel.ckd.positioning import (
     ID_BYTES,
@@ -21,14 +23,14 @@ from emulator.channel.sense import (
 from emulator.channel.status import UNIT_EXCEPTION
 from emulator.channel.track_image import END_MARKER, R0_OFFSET
 
-_CKD_CONVERSION = 0x20
-_READ_COUNT_FOLLOWS = 0x01
-_WRITE_TRACK = 0x0B
-_WRITE_SPECIAL = 0x01
-_OVERFLOW = 0x80
-_BEFORE_NEXT_TRACK = (0x1D, 0x9D)
+_CKD_CONVERSION: Final = 0x20
+_READ_COUNT_FOLLOWS: Final = 0x01
+_WRITE_TRACK: Final = 0x0B
+_WRITE_SPECIAL: Final = 0x01
+_OVERFLOW: Final = 0x80
+_BEFORE_NEXT_TRACK: Final = (0x1D, 0x9D)
 # Home address with what precedes it on the surface, on devices that let it be written.
-_HOME_ADDRESS_BYTES = {0x3340: 7, 0x3350: 11}
+_HOME_ADDRESS_BYTES: Final = {0x3340: 7, 0x3350: 11}
 
 
 def write_data(run: CkdRun) -> Waiting[int]:
