@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emulator.clock import MICROSECOND_NS
+from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
 from emulator.copy.states import SECONDARY
 from emulator.copy.stream import GATHER_NS
 from emulator.node.destage import IDLE_NS
@@ -26,8 +26,10 @@ FOLLOWER_IDLE_NS: Final = 2 * GATHER_NS
 BACKGROUND_NS: Final = 500 * MICROSECOND_NS
 # A store that takes this long for a write waits for its medium; one with a battery never does.
 SLOW_STORE_NS: Final = 50 * MICROSECOND_NS
-# Writes of hosts wait for each other no longer than this part of what the store took last.
+# Writes of hosts wait for each other no longer than this part of what the store took last, and no
+# longer than this: a medium that has stood still for once says nothing of its next write.
 TOGETHER_SHARE: Final = 2
+TOGETHER_NS_MAX: Final = MILLISECOND_NS
 
 
 class Rhythm:
@@ -111,7 +113,8 @@ class Rhythm:
             return False
         if not self._gathers_since_ns:
             self._gathers_since_ns = now_ns
-        return now_ns - self._gathers_since_ns < self._took_ns // TOGETHER_SHARE
+        limit_ns = min(self._took_ns // TOGETHER_SHARE, TOGETHER_NS_MAX)
+        return now_ns - self._gathers_since_ns < limit_ns
 
     def _csn(self) -> int:
         """Return how many changes hosts have made here."""

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from emulator.copy.states import Role
-from emulator.node.rhythm import SLOW_STORE_NS, TOGETHER_SHARE, Rhythm
+from emulator.node.rhythm import SLOW_STORE_NS, TOGETHER_NS_MAX, TOGETHER_SHARE, Rhythm
 
 TOOK_NS = 400_000
 START_NS = 1_000_000_000
@@ -60,6 +60,16 @@ def test_no_write_waits_longer_than_a_part_of_what_the_store_takes():
     store.commit()
     store.group.csn += 1
     assert not store.waits(), "a host that writes one by one waits for nobody"
+
+
+@pytest.mark.sources
+def test_a_medium_that_stood_still_holds_nobody_back_for_long():
+    store = Store()
+    store.group.csn = 16
+    store.commit(5_000_000_000)
+    store.group.csn += 1
+    assert store.waits()
+    assert not store.waits(TOGETHER_NS_MAX)
 
 
 @pytest.mark.sources
