@@ -86,7 +86,7 @@ def test_a_source_that_breaks_rules_by_itself_proves_nothing(monkeypatch):
 
 def test_a_copy_that_does_not_run_is_not_seen():
     stray = Mutant(
-        "a stray one", "emulator/clock.py", "SECOND_NS = 1_000_000_000", "SECOND_NS == 1"
+        "a stray one", "emulator/clock.py", "SECOND_NS: Final = 1_000_000_000", "SECOND_NS == 1"
     )
     (kill,) = hunt([stray], seeds=1)
     assert not kill.rule
