@@ -57,7 +57,8 @@ def test_every_byte_arrives_both_ways_at_once(box):
         for thread in (*writers, *readers):
             thread.join()
     assert found == sent[::-1]
-    assert [way.delivered_bytes for way in box.counters] == [300_000, 300_000]
+    # A piece is counted when it was handed over, which its reader may see sooner.
+    reach(lambda: [way.delivered_bytes for way in box.counters] == [300_000, 300_000])
     assert all(lost_nothing(way) for way in box.counters)
 
 
@@ -98,7 +99,7 @@ def test_a_cut_line_loses_all_and_a_healed_one_nothing(box):
         one.write(b"after")
         assert other.read(5) == b"after"
         assert one.in_waiting == 0
-    assert all(lost_nothing(way) for way in box.counters)
+    reach(lambda: all(lost_nothing(way) for way in box.counters))
 
 
 def test_a_port_that_nobody_reads_holds_nobody_up(box):
