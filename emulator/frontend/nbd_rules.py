@@ -25,7 +25,11 @@ _NO_SPACE: Final = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 
 # Plain numbers, because an operation on an IntFlag costs as much as all the rest of a request, and
 # because its ~ leaves out the bits without a name.
-_FUA, _NO_HOLE, _DF, _REQ_ONE, _FAST_ZERO = map(int, CommandFlag)
+_FUA: Final = int(CommandFlag.FUA)
+_NO_HOLE: Final = int(CommandFlag.NO_HOLE)
+_DF: Final = int(CommandFlag.DF)
+_REQ_ONE: Final = int(CommandFlag.REQ_ONE)
+_FAST_ZERO: Final = int(CommandFlag.FAST_ZERO)
 _FLAGS_ALLOWED: Final[dict[int, int]] = {
     Command.READ: _FUA | _DF,
     Command.WRITE: _FUA,

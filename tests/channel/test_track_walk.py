@@ -1,12 +1,12 @@
 """The quick looks at a track in a slot agree with each other and with the thorough one."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from emulator.channel import track_image
 from emulator.channel.blocks import TRACK_BYTES
 from emulator.channel.geometry import geometry
-from emulator.channel.track_image import NewRecord
+from emulator.channel.track_image import BadTrackError, NewRecord
 from emulator.channel.track_walk import image_in_pages, used_bytes
 
 MODEL = geometry("3390-1", cylinders=20)
@@ -24,8 +24,7 @@ def pages_of(image: bytes) -> list[bytes]:
 def test_a_good_track_is_as_long_in_pages_as_in_one_piece(sizes):
     records = [NewRecord(at, bytes([at + 1]) * size) for at, size in enumerate(sizes, 1)]
     image = track_image.build(2, 3, records)
-    if len(image) > MODEL.image_bytes:
-        return
+    assume(len(image) <= MODEL.image_bytes)
     pages = pages_of(image)
     assert image_in_pages(pages, MODEL, TRACK) == image
     assert used_bytes(b"".join(pages), MODEL, TRACK) == len(image)
@@ -45,10 +44,12 @@ def test_a_count_that_lies_across_two_pages():
 def test_what_is_no_good_track_is_left_to_the_thorough_look(place, flip):
     image = bytearray(track_image.build(2, 3, [NewRecord(1, b"abc")]))
     image[place % len(image)] ^= flip
-    found = image_in_pages(pages_of(bytes(image)), MODEL, TRACK)
-    if found:
-        slot = bytes(image).ljust(MODEL.slot_bytes, b"\0")
-        assert found == slot[: used_bytes(slot, MODEL, TRACK)]
+    slot = bytes(image).ljust(MODEL.slot_bytes, b"\0")
+    try:
+        good = slot[: used_bytes(slot, MODEL, TRACK)]
+    except BadTrackError:
+        good = b""
+    assert image_in_pages(pages_of(slot), MODEL, TRACK) == good
 
 
 def test_a_blank_track_and_one_of_another_address():
