@@ -50,8 +50,6 @@ class NbdSession:
     """Whether answers leave at once rather than once a turn."""
     settled = False
     """Whether what was asked needs no turn to go on."""
-    goes_on = False
-    """Whether the host's next request follows at once from its answer."""
 
     def __init__(self, exports: Mapping[str, BlockVolume]) -> None:
         self._phase = _Phase.FLAGS

@@ -77,12 +77,6 @@ class SharedSession:
         )
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the host has its answer in mid-program, and sends what follows at once."""
-        requests = self._requests
-        return requests is not None and requests.client.in_program and not requests.waiting
-
-    @property
     def requests_pending(self) -> int:
         """How many requests are not answered; a channel program under way counts as one."""
         return self._requests.pending if self._requests is not None else 0

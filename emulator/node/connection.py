@@ -1,12 +1,7 @@
-"""One host's connection: a socket, a session of whatever protocol, and the bytes between them.
-
-The socket blocks, and every call says whether it may: a host that is about to speak can be waited
-for in the call that reads what it says.
-"""
+"""One host's connection: a socket, a session of whatever protocol, and the bytes between them."""
 
 import socket
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
@@ -28,10 +23,6 @@ class Session(Protocol):
     @property
     def settled(self) -> bool:
         """Whether nothing that was asked here needs the processor, or other sessions, to go on."""
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the host has its answer, and sends what follows from it at once."""
 
     @property
     def closed(self) -> bool:
@@ -72,25 +63,19 @@ class HostConnection:
         self.address = address
         self.gone = ""
         self.watching = READABLE
-        self.await_next: Callable[[], None] = _nobody
-        self.ended_ns = 0
-        """When the host had its last answer; 0 when it goes on from there at once."""
-        self.comes_soon = False
-        """The host came at once after its last program."""
         self._pending: deque[bytes | memoryview] = deque()
 
-    def read(self, buffer: memoryview, flags: int = _DONT_WAIT) -> bool:
-        """Take what the host sent; with flags of 0, wait a moment for it. Return if it did."""
+    def read(self, buffer: memoryview) -> None:
+        """Take what the host sent."""
         filled = 0
         while filled < READ_BYTES:
             try:
-                count = self.socket.recv_into(buffer[filled:] if filled else buffer, 0, flags)
+                count = self.socket.recv_into(buffer[filled:] if filled else buffer, 0, _DONT_WAIT)
             except BlockingIOError:
                 break
             except OSError as error:
                 self.gone = error.strerror or str(error)
                 break
-            flags = _DONT_WAIT
             filled += count
             if not count and not filled:
                 # After data the end is seen in the next turn: its replies leave before.
@@ -99,26 +84,23 @@ class HostConnection:
                 break
         if filled:
             self.session.receive(buffer[:filled])
-        return filled > 0
 
-    def write(self) -> bool:
-        """Send what the session has, as far as the socket takes it; return if there was any."""
+    def write(self) -> None:
+        """Send what the session has, as far as the socket takes it."""
         pending = self._pending
-        begun = False
         while True:
             if not pending:
                 pending.extend(self.session.outgoing())
                 if not pending:
-                    return begun
-            begun = True
+                    return
             buffers = list(islice(pending, _IOV_MAX))
             try:
                 sent = self.socket.sendmsg(buffers, (), _DONT_WAIT)
             except BlockingIOError:
-                return begun
+                return
             except OSError as error:
                 self.gone = error.strerror or str(error)
-                return begun
+                return
             if len(buffers) == len(pending) and sent == sum(map(len, buffers)):
                 pending.clear()
                 continue
@@ -137,7 +119,3 @@ class HostConnection:
     def drained(self) -> bool:
         """Return whether nothing is left to send."""
         return not self._pending
-
-
-def _nobody() -> None:
-    """Wait for nobody: nobody is served yet."""

@@ -7,14 +7,12 @@ once a turn.
 import contextlib
 import os
 import socket
-import struct
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from emulator.channel.blocks import BlockVolume
-from emulator.clock import MICROSECOND_NS, MILLISECOND_NS
+from emulator.clock import MILLISECOND_NS
 from emulator.errors import CannotRunHere, UnavailableError
 from emulator.events import Event, HostConnected, HostGone
 from emulator.frontend.nbd import NbdSession
@@ -28,14 +26,8 @@ from emulator.node.stale import remove_stale_socket
 CONNECTIONS_MAX: Final = 256
 KEEP_ALIVE_S: Final = 15
 _BACKLOG: Final = 64
-# How long to wait for nothing but the next message of a host that sends it at once: a host's own
-# pace is some microseconds. The kernel makes a tick of its clock of it.
-EXPECTED_US: Final = 1000
-# A host that came so soon after its last answer does so again: one program follows the other.
-SOON_NS: Final = 200 * MICROSECOND_NS
 # Hosts of shared devices wait for nothing that is due to less than some milliseconds.
 WAKE_NS: Final = 2 * MILLISECOND_NS
-_TIMEVAL: Final = struct.Struct("@ll")
 
 
 class HostServer:
@@ -109,10 +101,6 @@ class HostServer:
         address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else uri
         host = HostConnection(connection, make(address), address)
         self._connections[host.file] = host
-        if host.session.prompt:
-            wait = _TIMEVAL.pack(0, EXPECTED_US)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        host.await_next = partial(self._await_next, host)
         self._loop.add(host.file, partial(self._ready, host))
         self._emit(HostConnected(address))
 
@@ -121,37 +109,11 @@ class HostServer:
             host.read(self._buffer)
             self.spoke = True
             if host.session.prompt and not host.gone:
-                if host.ended_ns:
-                    host.comes_soon = time.monotonic_ns() - host.ended_ns < SOON_NS
-                self._answer(host)
+                host.write()
+                if host.session.settled and host.drained() and not host.gone:
+                    self._answered += 1
         elif events & ~(READABLE | WRITABLE):
             host.gone = "the host hung up"
-
-    def _answer(self, host: HostConnection) -> None:
-        host.write()
-        session = host.session
-        if session.settled and host.drained() and not host.gone:
-            self._answered += 1
-            host.ended_ns = 0 if session.goes_on else time.monotonic_ns()
-            if session.goes_on or host.comes_soon:
-                self._expect(host)
-
-    def _expect(self, host: HostConnection) -> None:
-        """Wait for this host alone next, unless another one is in the middle of something too."""
-        for other in self._connections.values():
-            if other is not host and (other.session.requests_pending or not other.session.prompt):
-                return
-        self._loop.expect(host.await_next)
-
-    def _await_next(self, host: HostConnection) -> None:
-        if self._connections.get(host.file) is not host or not host.watching & READABLE:
-            return
-        if host.read(self._buffer, 0):
-            self.spoke = True
-            if not host.gone:
-                self._answer(host)
-        elif host.ended_ns:
-            host.comes_soon = False
 
     def take_answered(self) -> int:
         """Return how many events were dealt with wholly since the last call: no turn is needed."""
@@ -176,8 +138,8 @@ class HostServer:
         """Send replies, and stop or go on reading."""
         ended: list[HostConnection] = []
         for host in self._connections.values():
-            if not host.gone and host.write() and host.session.goes_on and host.drained():
-                self._expect(host)
+            if not host.gone:
+                host.write()
             if host.gone or (host.session.closed and host.drained()):
                 ended.append(host)
                 continue

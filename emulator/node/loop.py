@@ -10,25 +10,33 @@ import queue
 import select
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from emulator.clock import MICROSECOND_NS, SECOND_NS
+
 Handler = Callable[[int], None]
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
-# Turns in a row that wait for one expected peer alone; the others' come after that.
-EXPECTED_TURNS_MAX: Final = 16
+# A wait that ends within this is spent awake. To sleep and be woken costs more than it saves: the
+# peer pays for the waking, and both for the time until it is done (ADR 0028).
+LOOK_OUT_NS: Final = 60 * MICROSECOND_NS
 
 
 class Loop:
-    """Calls a handler for each descriptor that is ready."""
+    """Calls a handler for each descriptor that is ready.
+
+    After a wait that was short the next one begins awake. With one processor it never does: the
+    peer needs it.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
-        self._expected: Callable[[], None] | None = None
-        self._expected_turns = 0
+        self._may_look_out = len(os.sched_getaffinity(0)) > 1
+        self._short_wait = False
 
     def add(self, file: int, handler: Handler, events: int = READABLE) -> None:
         """Have `handler(events)` called when `file` is ready."""
@@ -45,28 +53,29 @@ class Loop:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(file)
 
-    def expect(self, wait: Callable[[], None]) -> None:
-        """Have the next wait left to `wait()`, for a peer that is about to speak.
-
-        It must return within milliseconds, since nobody else is heard meanwhile. What it saves is
-        the way through epoll: half the time between two messages of a peer that is quick.
-        """
-        self._expected = wait
-
     def run_once(self, timeout_s: float) -> int:
         """Wait at most so long, and call the handlers of what is ready; return how many were."""
-        wait, self._expected = self._expected, None
-        if wait is not None and timeout_s > 0 and self._expected_turns < EXPECTED_TURNS_MAX:
-            self._expected_turns += 1
-            wait()
-            return 1
-        self._expected_turns = 0
-        ready = self._epoll.poll(timeout_s)
+        ready = self._wait(timeout_s) if timeout_s > 0 else self._epoll.poll(0)
         for file, events in ready:
             handler = self._handlers.get(file)
             if handler is not None:
                 handler(events)
         return len(ready)
+
+    def _wait(self, timeout_s: float) -> list[tuple[int, int]]:
+        poll, clock = self._epoll.poll, time.monotonic_ns
+        begun_ns = clock()
+        end_ns = begun_ns + min(LOOK_OUT_NS, int(timeout_s * SECOND_NS))
+        if self._short_wait:
+            while True:
+                ready = poll(0)
+                if ready:
+                    return ready
+                if clock() >= end_ns:
+                    break
+        ready = poll(timeout_s)
+        self._short_wait = self._may_look_out and clock() < end_ns
+        return ready
 
     def close(self) -> None:
         """Give the epoll descriptor back."""

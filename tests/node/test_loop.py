@@ -2,11 +2,12 @@
 
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from emulator.node.loop import EXPECTED_TURNS_MAX, READABLE, WRITABLE, Loop, Workers
+from emulator.node.loop import READABLE, WRITABLE, Loop, Workers
 
 
 @pytest.fixture
@@ -151,30 +152,78 @@ def test_closing_gives_every_descriptor_back():
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_an_expected_peer_is_waited_for_alone(loop, pair):
-    called = []
-    loop.add(pair[0].fileno(), called.append)
-    pair[1].send(b"x")
-    loop.expect(lambda: called.append("awaited"))
-    assert loop.run_once(1) == 1
-    assert called == ["awaited"]
-    assert loop.run_once(1) == 1
-    assert called == ["awaited", READABLE]
+class Poll:
+    """An epoll that says what it was asked, and gives an event when its time has come."""
+
+    def __init__(self, after_ns: int) -> None:
+        self.asked: list[float] = []
+        self._due_ns = time.monotonic_ns() + after_ns
+
+    def poll(self, timeout_s: float) -> list[tuple[int, int]]:
+        self.asked.append(timeout_s)
+        left_ns = self._due_ns - time.monotonic_ns()
+        if left_ns > timeout_s * 1e9:
+            threading.Event().wait(timeout_s)
+            return []
+        threading.Event().wait(max(0, left_ns) / 1e9)
+        return [(0, READABLE)]
+
+    def close(self) -> None:
+        """Have nothing to give back."""
 
 
-def test_nobody_is_awaited_while_there_is_more_to_do(loop):
-    called = []
-    loop.expect(lambda: called.append("awaited"))
-    assert loop.run_once(0) == 0
-    loop.run_once(0.001)
-    assert called == []
+def asked_of(loop: Loop, after_ns: int, timeout_s: float = 5) -> list[float]:
+    """Have the loop wait for an event that comes so much later; return how it waited."""
+    loop._epoll.close()
+    loop._epoll = poll = Poll(after_ns)
+    loop.run_once(timeout_s)
+    return poll.asked
 
 
-def test_a_peer_that_never_pauses_does_not_keep_the_others_out(loop, pair):
-    called = []
-    loop.add(pair[0].fileno(), called.append)
-    pair[1].send(b"x")
-    for _ in range(EXPECTED_TURNS_MAX + 1):
-        loop.expect(lambda: called.append("awaited"))
-        loop.run_once(1)
-    assert called == ["awaited"] * EXPECTED_TURNS_MAX + [READABLE]
+@pytest.fixture
+def two_processors(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr("emulator.node.loop.LOOK_OUT_NS", 100_000_000)
+
+
+@pytest.mark.sources
+@pytest.mark.usefixtures("two_processors")
+def test_after_a_short_wait_the_next_one_begins_awake():
+    loop = Loop()
+    assert asked_of(loop, 0) == [5]
+    awake = asked_of(loop, 5_000_000)
+    assert len(awake) > 10
+    assert set(awake) == {0}
+    assert set(asked_of(loop, 5_000_000)) == {0}
+
+
+@pytest.mark.sources
+@pytest.mark.usefixtures("two_processors")
+def test_a_wait_that_is_long_after_all_is_slept_and_so_is_the_next():
+    loop = Loop()
+    asked_of(loop, 0)
+    long = asked_of(loop, 200_000_000)
+    assert long[-1] == 5
+    assert set(long[:-1]) == {0}
+    assert asked_of(loop, 0) == [5]
+    assert set(asked_of(loop, 0)) == {0}
+
+
+@pytest.mark.sources
+@pytest.mark.usefixtures("two_processors")
+def test_nobody_looks_out_beyond_the_time_he_has():
+    loop = Loop()
+    asked_of(loop, 0)
+    begun_s = time.monotonic()
+    asked = asked_of(loop, 5_000_000_000, timeout_s=0.001)
+    assert asked[-1] == 0.001
+    assert time.monotonic() - begun_s < 0.09
+
+
+@pytest.mark.sources
+@pytest.mark.usefixtures("two_processors")
+def test_one_processor_is_left_to_the_peer(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0})
+    loop = Loop()
+    for _ in range(3):
+        assert asked_of(loop, 0) == [5]

@@ -1,4 +1,4 @@
-"""Hercules hosts on real sockets: who is in the middle of a channel program is awaited alone."""
+"""Hercules hosts on real sockets: answered at once, and nobody keeps the others waiting."""
 
 import socket
 import struct
@@ -78,67 +78,22 @@ def bench():
         (Opcode.WRITE, struct.pack(">HI", 21, 3) + b"\xff" * 8),
     ],
 )
-def test_a_host_in_mid_program_is_awaited_for_a_moment_only(bench, opcode, data):
+def test_a_host_in_mid_program_may_take_its_time(bench, opcode, data):
     host = bench.host()
     bench.ask(host, Opcode.START)
     bench.ask(host, opcode, data)
-    assert bench.waited_s(5.0) < 1.0
-    # After that moment the loop waits for everybody again.
     assert bench.waited_s(0.2) >= 0.2
     assert bench.ask(host, Opcode.READ, TRACK)
 
 
-@pytest.mark.sources
-def test_between_programs_everybody_is_awaited(bench, monkeypatch):
-    monkeypatch.setattr("emulator.node.hosts.SOON_NS", 0)
-    host = bench.host()
-    bench.ask(host, Opcode.START)
-    bench.ask(host, Opcode.END)
-    assert bench.waited_s(0.2) >= 0.2
-
-
-@pytest.mark.sources
-def test_a_host_whose_programs_follow_each_other_is_awaited_for_a_moment(bench, monkeypatch):
-    monkeypatch.setattr("emulator.node.hosts.SOON_NS", 5_000_000_000)
-    host, other = bench.host(), bench.host()
-    for _ in range(2):
-        bench.ask(host, Opcode.START)
-        bench.ask(host, Opcode.END)
-    other.sendall(HEADER.pack(Opcode.QUERY, 0x48, NUMBER, 0, 2))
-    bench.ask(host, Opcode.START)
-    other.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        other.recv(1)
-    bench.ask(host, Opcode.END)
-    assert bench.waited_s(5.0) < 1.0, "it has no other program"
-    bench.turn()
-    assert len(other.recv(100)) == HEADER_BYTES + 4
-    assert bench.waited_s(5.0) < 1.0, "the other one came soon too"
-    assert bench.waited_s(0.2) >= 0.2, "once in vain, and everybody is awaited"
-
-
-def test_the_next_message_is_taken_without_a_look_at_the_others(bench):
+def test_a_host_in_mid_program_keeps_nobody_out(bench):
     host, other = bench.host(), bench.host()
     bench.ask(host, Opcode.START)
     other.sendall(HEADER.pack(Opcode.QUERY, 0x48, NUMBER, 0, 2))
     assert len(bench.ask(host, Opcode.READ, TRACK)) == 29
-    other.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        other.recv(1)
-    bench.ask(host, Opcode.END)
-    bench.turn()
-    bench.turn(0.05)  # the first may have been for a host that comes soon
+    bench.turn(0.01)
+    other.settimeout(5)
     assert len(other.recv(100)) == HEADER_BYTES + 4
-
-
-def test_nobody_is_awaited_alone_while_another_host_waits(bench):
-    host, other = bench.host(), bench.host()
-    bench.ask(host, Opcode.START)
-    bench.turn()  # that moment passes
-    other.sendall(HEADER.pack(Opcode.START, 0, NUMBER, 0, 2))
-    bench.turn()
-    bench.ask(host, Opcode.READ, TRACK)
-    assert bench.waited_s(0.2) >= 0.2
 
 
 def test_a_host_that_hangs_up_in_mid_program_is_let_go(bench):
