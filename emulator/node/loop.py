@@ -28,14 +28,15 @@ LOOK_OUT_NS: Final = 60 * MICROSECOND_NS
 class Loop:
     """Calls a handler for each descriptor that is ready.
 
-    After a wait that was short the next one begins awake. With one processor it never does: the
-    peer needs it.
+    Once `look_out` was called, a wait that follows a short one begins awake; until one is long
+    after all. With one processor none does: the peer needs it.
     """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._may_look_out = len(os.sched_getaffinity(0)) > 1
+        self._looks_out = False
         self._short_wait = False
 
     def add(self, file: int, handler: Handler, events: int = READABLE) -> None:
@@ -53,6 +54,10 @@ class Loop:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(file)
 
+    def look_out(self) -> None:
+        """Wait awake for what comes soon: somebody has spoken who waits for each answer."""
+        self._looks_out = self._may_look_out
+
     def run_once(self, timeout_s: float) -> int:
         """Wait at most so long, and call the handlers of what is ready; return how many were."""
         ready = self._wait(timeout_s) if timeout_s > 0 else self._epoll.poll(0)
@@ -66,7 +71,7 @@ class Loop:
         poll, clock = self._epoll.poll, time.monotonic_ns
         begun_ns = clock()
         end_ns = begun_ns + min(LOOK_OUT_NS, int(timeout_s * SECOND_NS))
-        if self._short_wait:
+        if self._short_wait and self._looks_out:
             while True:
                 ready = poll(0)
                 if ready:
@@ -74,7 +79,8 @@ class Loop:
                 if clock() >= end_ns:
                     break
         ready = poll(timeout_s)
-        self._short_wait = self._may_look_out and clock() < end_ns
+        self._short_wait = clock() < end_ns
+        self._looks_out &= self._short_wait
         return ready
 
     def close(self) -> None:

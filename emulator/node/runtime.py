@@ -227,6 +227,8 @@ class SiteRuntime:
         """Do everything that is there to do once; return how long to wait for the next turn."""
         processor = self.processor
         happened = self._loop.run_once(timeout_s)
+        if self._hosts.spoke:
+            self._loop.look_out()
         now_ns = time.monotonic_ns()
         if (
             happened
@@ -237,8 +239,9 @@ class SiteRuntime:
             # Every host has its answer already, and nothing else has happened.
             return (self._due_ns - now_ns) / SECOND_NS
         natives = self._natives
-        if natives is not None:
-            self._hosts.spoke |= natives.receive(now_ns, paused=processor.pacing.paused(now_ns))
+        if natives is not None and natives.receive(now_ns, paused=processor.pacing.paused(now_ns)):
+            self._hosts.spoke = True
+            self._loop.look_out()
         if self._hosts.spoke:
             self._hosts.spoke = False
             processor.rhythm.host_spoke(now_ns)
@@ -286,6 +289,8 @@ class SiteRuntime:
         if self._natives is not None:
             status["channel"] = self._natives.counts()
         status["control_units"] = self._attachments.status()
+        if self._warming is not None:
+            status["nvs"]["warming"] = self._warming.under_way
         status["pid"] = os.getpid()
         for name, line in self._lines.items():
             status["links"][name]["line"] = {"uri": line.config.line, **line.counters()}

@@ -34,9 +34,16 @@ class Warming:
         self._end = min(end, start + spare_bytes() // SPARE_SHARE)
         self._stopped = threading.Event()
         self.warmed_bytes = 0
+        self.under_way = True
 
     def run(self) -> None:
         """Bring in every page; what the kernel cannot do is left to the first write."""
+        try:
+            self._bring_in_all()
+        finally:
+            self.under_way = False
+
+    def _bring_in_all(self) -> None:
         with contextlib.suppress(OSError):
             # On Linux this is the priority of the calling thread alone.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)

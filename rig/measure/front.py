@@ -159,14 +159,16 @@ def fio(peer: Running, job: Job, options: Options, length: Sequence[str] = ()) -
 
 
 def _settle(peer: Running) -> None:
-    """Let a copy catch up, so that one job's leftovers do not burden the next peer's."""
+    """Let a copy catch up and a store come into memory: neither is to burden the next job."""
     limit_s = time.monotonic() + SETTLE_S
-    while peer.console is not None:
-        lag = ask(peer.console, "status")["groups"]["g0"]["lag"]
-        if not lag["records"]:
+    while peer.consoles:
+        found = [ask(console, "status") for console in peer.consoles]
+        lag = found[0]["groups"]["g0"]["lag"]
+        warming = any(status["nvs"].get("warming") for status in found)
+        if not lag["records"] and not warming:
             return
         if time.monotonic() > limit_s:
-            raise UnavailableError(f"the copy does not catch up: {lag}")
+            raise UnavailableError(f"the copy does not catch up ({lag}), or a store is not warm")
         time.sleep(0.02)  # noqa: TID251 - waits for another program, bounded
 
 

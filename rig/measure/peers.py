@@ -36,7 +36,8 @@ class Running:
 
     uri: str
     pids: list[int] = field(default_factory=list)
-    console: Path | None = None
+    consoles: list[Path] = field(default_factory=list)
+    """Where to ask its sites how they are; a peer's have none."""
 
     def cpu_s(self) -> list[float]:
         """Return the processor time of each process so far."""
@@ -236,7 +237,9 @@ def two_sites(
         )
     )
     with contextlib.ExitStack() as stack:
-        running = Running(f"nbd+unix:///vol0?socket={ours}/a.sock", [], ours / "a.console")
+        running = Running(
+            f"nbd+unix:///vol0?socket={ours}/a.sock", [], [ours / "a.console", ours / "b.console"]
+        )
         for site in "AB":
             log = stack.enter_context((ours / f"{site}.log").open("wb"))
             command = [sys.executable, "-m", "rig.cli", "site", "start", site]

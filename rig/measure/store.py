@@ -103,7 +103,7 @@ class OneSite:
         """Return it as what is measured."""
         assert self._process is not None
         uri = f"nbd+unix:///vol0?socket={self.folder}/a.sock"
-        return Running(uri, [self._process.pid], self.console)
+        return Running(uri, [self._process.pid], [self.console])
 
     def recovered(self) -> dict[str, Any]:
         """Return what the last start found in the journal."""

@@ -172,10 +172,12 @@ class Poll:
         """Have nothing to give back."""
 
 
-def asked_of(loop: Loop, after_ns: int, timeout_s: float = 5) -> list[float]:
+def asked_of(loop: Loop, after_ns: int, timeout_s: float = 5, *, spoke: bool = True) -> list[float]:
     """Have the loop wait for an event that comes so much later; return how it waited."""
     loop._epoll.close()
     loop._epoll = poll = Poll(after_ns)
+    if spoke:
+        loop.look_out()
     loop.run_once(timeout_s)
     return poll.asked
 
@@ -207,6 +209,19 @@ def test_a_wait_that_is_long_after_all_is_slept_and_so_is_the_next():
     assert set(long[:-1]) == {0}
     assert asked_of(loop, 0) == [5]
     assert set(asked_of(loop, 0)) == {0}
+
+
+@pytest.mark.sources
+@pytest.mark.usefixtures("two_processors")
+def test_nobody_looks_out_until_a_host_has_spoken():
+    loop = Loop()
+    for _ in range(2):
+        assert asked_of(loop, 0, spoke=False) == [5]
+    assert set(asked_of(loop, 0)) == {0}
+    assert set(asked_of(loop, 0, spoke=False)) == {0}, "what follows from it comes soon too"
+    asked_of(loop, 200_000_000, spoke=False)
+    for _ in range(2):
+        assert asked_of(loop, 0, spoke=False) == [5]
 
 
 @pytest.mark.sources

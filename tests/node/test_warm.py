@@ -41,7 +41,9 @@ def pages_in_memory(path) -> int:
 def test_every_page_of_the_ring_is_brought_in(store, tmp_path):
     before = pages_in_memory(tmp_path / "a.nvs")
     warming = warm.Warming(store.fileno(), RING_START, store.size_bytes)
+    assert warming.under_way
     run(warming)
+    assert not warming.under_way
     assert warming.warmed_bytes == SIZE - RING_START
     after = pages_in_memory(tmp_path / "a.nvs")
     assert after - before >= (SIZE - RING_START) // mmap.PAGESIZE - 1

@@ -18,6 +18,7 @@ def test_what_is_kept_for_the_other_site_is_not_written_to_the_disk_again(two_si
     with connect_nbd(bench.a.uri) as volume:
         volume.write(MIB, data)
     until(lambda: not bench.a.status()["cache"]["dirty_tracks"], "all is on the disk")
+    until(lambda: bench.a.status()["nvs"]["warming"] is False, "the store is in memory")
     saves = bench.a.status()["nvs"]["saves"]
     until(lambda: bench.a.status()["nvs"]["saves"] > saves, "the store knows that", 10)
     bench.a.kill()
