@@ -97,7 +97,7 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
             # The first write of a block makes its memory; that is not what is compared.
             fio(peer, FILL, options, ("--size=" + str(size_bytes(options.size)),))
             _settle(peer)
-            tell(f"filled {name}")
+            tell(f"filled {name}" + (f", stores in {peer.stores}" if peer.stores else ""))
         for number in range(options.rounds):
             for job in (JOBS[name] for name in options.jobs):
                 for name, peer in running.items():
@@ -107,7 +107,8 @@ def measure(folder: Path, options: Options, tell: Callable[[str], None]) -> dict
                     raw.setdefault(job.name, {}).setdefault(name, []).append(figures)
                     tell(f"round {number + 1} {job.name} {name}: {figures['iops']:.0f} IOPS")
                     _settle(peer)
-    return {"options": asdict(options), "raw": raw, "jobs": _summary(raw)}
+        stores = {name: str(peer.stores) for name, peer in running.items() if peer.stores}
+    return {"options": asdict(options), "stores": stores, "raw": raw, "jobs": _summary(raw)}
 
 
 def _peers(folder: Path, options: Options) -> dict[str, AbstractContextManager[Running]]:

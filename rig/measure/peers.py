@@ -17,8 +17,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator import units
 from emulator.errors import CannotRunHere, UnavailableError
 from rig.host.console import ask
+from rig.measure.bare_pair import STORE_BYTES
+from rig.measure.stores import store_folder
 
 PACKAGES = {
     "qemu-storage-daemon": "qemu-system-common",
@@ -37,7 +40,9 @@ class Running:
     uri: str
     pids: list[int] = field(default_factory=list)
     consoles: list[Path] = field(default_factory=list)
-    """Where to ask its sites how they are; a peer's have none."""
+    """Where to ask its sites how they are; a peer has none."""
+    stores: Path | None = None
+    """Where its nonvolatile stores lie, if it has any."""
 
     def cpu_s(self) -> list[float]:
         """Return the processor time of each process so far."""
@@ -174,9 +179,10 @@ def bare_python(folder: Path, size_bytes: int) -> Iterator[Running]:
     command = [sys.executable, "-m", "rig.measure.bare_pair"]
     paths = {name: str(folder / f"bare-{name}.sock") for name in "ab"}
     with contextlib.ExitStack() as stack:
-        running = Running(f"nbd+unix:///?socket={paths['a']}")
+        stores = stack.enter_context(store_folder(folder, 2 * STORE_BYTES, "battery"))
+        running = Running(f"nbd+unix:///?socket={paths['a']}", stores=stores)
         for name, partner in (("b", []), ("a", [paths["b"]])):
-            store = str(folder / f"bare-{name}.nvs")
+            store = str(stores / f"bare-{name}.nvs")
             arguments = [paths[name], str(size_bytes), store, *partner]
             process = stack.enter_context(started([*command, *arguments]))
             _wait_for(Path(paths[name]), process)
@@ -188,7 +194,7 @@ BENCH = """\
 name = "front"
 [site.A]
 cache = "{cache}"
-nvs = "file://{folder}/a.nvs?size={nvs}&sync={sync}"
+nvs = "file://{stores}/a.nvs?size={nvs}&sync={sync}"
 console = "unix://{folder}/a.console"
 [site.A.device.vol0]
 kind = "fba-512"
@@ -196,7 +202,7 @@ disk = "raw://{folder}/a.img"
 serve = ["nbd+unix:///vol0?socket={folder}/a.sock"]
 [site.B]
 cache = "{cache}"
-nvs = "file://{folder}/b.nvs?size={nvs}&sync={sync}"
+nvs = "file://{stores}/b.nvs?size={nvs}&sync={sync}"
 console = "unix://{folder}/b.console"
 [site.B.device.vol0]
 kind = "fba-512"
@@ -225,21 +231,22 @@ def two_sites(
             file.truncate(size_bytes)
     port, peer_port = _free_ports()
     bench = ours / "bench.toml"
-    bench.write_text(
-        BENCH.format(
-            folder=ours,
-            sync=sync,
-            cache=cache,
-            nvs=nvs,
-            gather=gather,
-            port=port,
-            peer_port=peer_port,
-        )
-    )
+    consoles = [ours / "a.console", ours / "b.console"]
     with contextlib.ExitStack() as stack:
-        running = Running(
-            f"nbd+unix:///vol0?socket={ours}/a.sock", [], [ours / "a.console", ours / "b.console"]
+        stores = stack.enter_context(store_folder(ours, 2 * units.size_bytes(nvs), sync))
+        bench.write_text(
+            BENCH.format(
+                folder=ours,
+                stores=stores,
+                sync=sync,
+                cache=cache,
+                nvs=nvs,
+                gather=gather,
+                port=port,
+                peer_port=peer_port,
+            )
         )
+        running = Running(f"nbd+unix:///vol0?socket={ours}/a.sock", [], consoles, stores)
         for site in "AB":
             log = stack.enter_context((ours / f"{site}.log").open("wb"))
             command = [sys.executable, "-m", "rig.cli", "site", "start", site]

@@ -20,7 +20,7 @@ text {{ fill: currentColor; font-size: 12px }}
 </style>
 <h1>Front path beside peers</h1>
 <p>Medians of {rounds} rounds in one run; the lines in the bars are the single rounds. Compare
-within a job only.</p>
+within a job only.{stores}</p>
 {jobs}
 </html>
 """
@@ -39,7 +39,11 @@ def save_front(found: dict[str, Any], folder: Path) -> None:
     jobs = "\n".join(
         _job(job, summary, found["raw"][job]) for job, summary in found["jobs"].items()
     )
-    page = _PAGE.format(rounds=found["options"]["rounds"], jobs=jobs)
+    stores = "".join(
+        f" The stores of {escape(name)} lay in {escape(where)}."
+        for name, where in found["stores"].items()
+    )
+    page = _PAGE.format(rounds=found["options"]["rounds"], stores=stores, jobs=jobs)
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 

@@ -15,12 +15,14 @@ def test_a_write_is_read_back_and_comes_to_the_partner(tmp_path):
         volume.write(65536, data)
         assert volume.read(65536, len(data)) == data
         assert volume.read(0, 4096) == bytes(4096)
-        assert data in (tmp_path / "bare-a.nvs").read_bytes()
+        assert running.stores is not None
+        stores = [running.stores / f"bare-{name}.nvs" for name in "ab"]
+        assert data in stores[0].read_bytes()
 
         def arrived() -> bool:
             # The copy goes on when the host speaks: there is one thread.
             volume.read(0, 4096)
-            return data in (tmp_path / "bare-b.nvs").read_bytes()
+            return data in stores[1].read_bytes()
 
         until(arrived, "the partner has it")
         assert len(running.pids) == len(running.cpu_s())
