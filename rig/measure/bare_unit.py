@@ -6,8 +6,7 @@ One host, one device, one thread: it blocks in `recv`, answers, and blocks again
 tracks are kept in memory and come from a control unit when they are asked for first, and each WRITE
 is in that file, with a CRC-32C, before it is answered, since a host sends it only once. Without one
 each READ and each WRITE goes to the control unit and nothing is kept. Nothing is found again after
-a crash, copied, or brought to the control unit, and no second host could be served: no figure of a
-site can be expected above this one's.
+a crash, copied, or brought to the control unit, and no second host could be served.
 """
 
 import os

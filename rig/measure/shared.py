@@ -1,10 +1,9 @@
 """A Hercules host in front of us beside the same host at the control unit itself, in one run.
 
 Three volumes of one control unit: one that the direct host uses, one behind a site of ours, and one
-behind a bare server in Python that does next to nothing a site is for (`bare_unit.py`): what it
-does not reach, no site in Python can be expected to reach. A job runs on all three in turn, several
-rounds. Each round's figures are compared with each other and with nothing else; the median ratio
-counts.
+behind a bare server in Python that does next to nothing a site is for (`bare_unit.py`), which shows
+what a site adds. A job runs on all three in turn, several rounds. Each round's figures are compared
+with each other and with nothing else; the median ratio counts.
 """
 
 import contextlib
