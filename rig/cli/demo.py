@@ -1,11 +1,12 @@
 """`dualcopy demo`: the main job, played and judged on this machine."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rig.cli.signals import interrupt_on_signals
 
 Out = Annotated[
     Path | None,
@@ -29,8 +30,7 @@ def demo(
     from rig.demo.run import conclude, play_demo, relative
     from rig.report.text import as_lines
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     folder = RunFolder.make(out)
     try:
         report = conclude(play_demo(folder, seed, progress_on(sys.stdout)))
@@ -44,8 +44,3 @@ def demo(
     print()
     print(f"{report.verdict()}; see {relative(folder.path / 'report.html')}")
     raise typer.Exit(0 if report.held else 1)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Stop as Python does at Ctrl-C: every process that was started is stopped first."""
-    raise KeyboardInterrupt

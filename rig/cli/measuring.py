@@ -8,6 +8,7 @@ import typer
 
 from rig.cli.options import JsonOption
 from rig.cli.output import print_json
+from rig.cli.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
     from rig.report.report import Report
@@ -50,6 +51,7 @@ def front(
     if not options.sync:
         raise BenchError("--sync: name battery, fsync or both")
     folder = RunFolder.make(out, "front")
+    interrupt_on_signals()
     # Images and stores go; what was found stays.
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder.path) as work:
         found = measure(Path(work), options, lambda line: typer.echo(line, err=True))
@@ -156,6 +158,7 @@ def _measured(
 
     folder = RunFolder.make(out, name)
     begin_s = time.monotonic()
+    interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder.path) as work:
         found = measure(Path(work), options, lambda line: typer.echo(line, err=True))
     report = leave(found, folder.path, time.monotonic() - begin_s)
@@ -238,6 +241,7 @@ def shared(
             f"--jobs: {(unknown or [jobs])[0]!r} is unknown; there are {', '.join(known)}"
         )
     options = Options(rounds=rounds, sync=sync, jobs=names)
+    interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="dualcopy-shared-") as folder:
         found = measure(Path(folder), options, lambda line: typer.echo(line, err=True))
     if as_json:

@@ -169,7 +169,7 @@ def _settle(peer: Running) -> None:
         if not lag["records"] and not warming:
             return
         if time.monotonic() > limit_s:
-            raise UnavailableError(f"the copy does not catch up ({lag}), or a store is not warm")
+            raise UnavailableError(f"not settled: lag {lag}, a store is warming: {warming}")
         time.sleep(0.02)  # noqa: TID251 - waits for another program, bounded
 
 

@@ -47,3 +47,19 @@ def test_a_turn_that_leaves_its_background_out_is_followed_by_another_soon(site,
     site._turn(0.0)
     assert len(ran) == 1
     assert site._due_ns > after_ns + wait_ns, "nothing is due so soon on an idle site"
+
+
+@pytest.mark.sources
+def test_a_site_looks_out_for_hosts_once_one_has_spoken(site, monkeypatch):
+    looked = []
+    monkeypatch.setattr(site._loop, "look_out", lambda: looked.append(True))
+    site._turn(0.0)
+    assert not looked
+    site._hosts.spoke = True
+    site._turn(0.0)
+    assert looked == [True]
+    site._turn(0.0)
+    assert looked == [True]
+    monkeypatch.setattr(site._natives, "receive", lambda _now_ns, *, paused: True)
+    site._turn(0.0)
+    assert looked == [True, True]
